@@ -1,0 +1,33 @@
+# Decides GENFAST_CUDA_FOUND, and for which architectures: 80, 90a and the newest PTX that this nvcc writes, unless
+# CMAKE_CUDA_ARCHITECTURES says otherwise.
+set(GENFAST_CUDA_FOUND FALSE)
+if(GENFAST_CUDA STREQUAL "OFF")
+  return()
+endif()
+
+include(CheckLanguage)
+check_language(CUDA)
+if(NOT CMAKE_CUDA_COMPILER)
+  if(GENFAST_CUDA STREQUAL "ON")
+    message(FATAL_ERROR "GENFAST_CUDA=ON, but there is no nvcc: put it on the PATH, or set CUDACXX")
+  endif()
+  return()
+endif()
+
+if(DEFINED CMAKE_CUDA_ARCHITECTURES)
+  set(GENFAST_CUDA_ARCHITECTURES "${CMAKE_CUDA_ARCHITECTURES}")
+else()
+  execute_process(COMMAND ${CMAKE_CUDA_COMPILER} --list-gpu-arch OUTPUT_VARIABLE architectures)
+  string(REGEX MATCHALL "[0-9]+" architectures "${architectures}")
+  list(SORT architectures COMPARE NATURAL)
+  list(GET architectures -1 newest)
+  set(GENFAST_CUDA_ARCHITECTURES "80-real;90a-real;${newest}-virtual")
+  # A value here keeps CMake from choosing an architecture of its own while it tests the compiler.
+  set(CMAKE_CUDA_ARCHITECTURES 80)
+endif()
+enable_language(CUDA)
+set(CMAKE_CUDA_STANDARD 20)
+set(CMAKE_CUDA_STANDARD_REQUIRED ON)
+set(CMAKE_CUDA_RUNTIME_LIBRARY Static)
+find_package(CUDAToolkit REQUIRED)
+set(GENFAST_CUDA_FOUND TRUE)

@@ -1,0 +1,55 @@
+// A finished program, packed for one instruction set, with the plan of where its buffers lie. Sessions share it.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "cpu/packing.h"
+#include "program/program.h"
+
+namespace genfast::cpu {
+
+// Where the values of one buffer lie: slots of [batch][stride], one for each site that somebody still reads.
+//
+//   sequence   a ring of columns
+//   raster     a ring of rows, each [left border | columns | right border], so that no reader needs a branch
+//   start      one slot
+struct Layout {
+  int32_t row_mask = 0;     // ring of rows, a power of two, less one
+  int32_t column_mask = 0;  // sequence: ring of columns, a power of two, less one
+  int32_t row_slots = 1;    // slots of one row
+  int32_t left = 0;         // border columns before column 0
+  int32_t slots = 1;
+  int64_t stride = 0;       // floats a row of the batch; symbols: 1
+  bool one_slot = false;
+
+  int64_t slot(int64_t y, int64_t x) const {
+    if (one_slot) return 0;
+    if (column_mask != 0 || row_slots == 1) return x & column_mask;
+    return (y & row_mask) * row_slots + left + x;
+  }
+};
+
+class Executor {
+ public:
+  Executor(std::shared_ptr<const program::Program> program, const std::string& isa);
+
+  const program::Program& program() const { return *program_; }
+  const Kernels& kernels() const { return *kernels_; }
+  const std::vector<Layout>& layouts() const { return layouts_; }
+  const PackedSum& packed(size_t instruction) const { return packed_[instruction]; }
+  int64_t draws() const { return draws_; }
+  int64_t matrix_bytes() const { return matrix_bytes_; }
+  size_t packed_bytes() const;
+
+ private:
+  std::shared_ptr<const program::Program> program_;
+  const Kernels* kernels_;
+  std::vector<Layout> layouts_;
+  std::vector<PackedSum> packed_;  // one an instruction, empty for those that are no sum
+  int64_t draws_ = 0;
+  int64_t matrix_bytes_ = 0;
+};
+
+}  // namespace genfast::cpu

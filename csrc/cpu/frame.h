@@ -1,0 +1,42 @@
+// One thread's share of a session's work: rows of the batch, or panels of every sum.
+#pragma once
+
+#include <atomic>
+#include <stdexcept>
+#include <vector>
+
+#include "core/memory.h"
+#include "cpu/session.h"
+
+namespace genfast::cpu {
+
+struct Session::Failure {
+  DrawError error = DrawError::kNone;
+  int64_t position = 0;
+  int64_t row = 0;
+};
+
+// Everything that stays the same from site to site is filled in once; a site sets pointers only.
+struct Session::Frame {
+  int thread = 0;
+  int32_t row_begin = 0;
+  int32_t row_end = 0;
+  std::vector<SumArgs> sums;             // one an instruction
+  std::vector<std::vector<Term>> terms;  // what sums[i].terms points to
+  core::Aligned<float> scratch;          // of the draw
+  Failure failure;
+};
+
+// Refuses a second caller for a scope.
+class Session::Busy {
+ public:
+  explicit Busy(std::atomic<bool>& busy) : busy_(busy) {
+    if (busy_.exchange(true)) throw std::runtime_error("Session: in use by another thread");
+  }
+  ~Busy() { busy_.store(false); }
+
+ private:
+  std::atomic<bool>& busy_;
+};
+
+}  // namespace genfast::cpu

@@ -1,0 +1,252 @@
+// The loop over sites.
+//
+// Threads split the rows of the batch and never meet inside a site; or, where the batch is small and the weights are
+// not, they split the panels of each sum and meet at a barrier after each instruction. Neither changes a bit.
+#include <algorithm>
+#include <chrono>
+
+#include "cpu/frame.h"
+
+namespace genfast::cpu {
+namespace {
+
+using program::Op;
+using program::Phase;
+
+// Splitting panels pays when a thread would otherwise stream more weights than its rows give it arithmetic for.
+constexpr int64_t kSplitBytes = 512 << 10;
+constexpr int64_t kSplitRows = 6;
+
+int32_t share(int64_t whole, int part, int parts) { return static_cast<int32_t>(whole * part / parts); }
+
+Epilogue kernel_epilogue(program::Epilogue epilogue) {
+  switch (epilogue) {
+    case program::Epilogue::kNone: return Epilogue::kNone;
+    case program::Epilogue::kRelu: return Epilogue::kRelu;
+    case program::Epilogue::kTanh: return Epilogue::kTanh;
+    case program::Epilogue::kSigmoid: return Epilogue::kSigmoid;
+    case program::Epilogue::kGate: return Epilogue::kGate;
+    case program::Epilogue::kLstm: return Epilogue::kLstm;
+    case program::Epilogue::kGru: return Epilogue::kGru;
+  }
+  return Epilogue::kNone;
+}
+
+Term::Kind kernel_kind(program::TermKind kind) {
+  switch (kind) {
+    case program::TermKind::kMat: return Term::kMat;
+    case program::TermKind::kLook: return Term::kLook;
+    case program::TermKind::kAdd: return Term::kAdd;
+  }
+  return Term::kAdd;
+}
+
+SumArgs fixed_part(const PackedSum& packed, program::Epilogue epilogue) {
+  SumArgs args{};
+  args.epilogue = kernel_epilogue(epilogue);
+  args.units = packed.units;
+  args.vectors = packed.vectors;
+  args.last_vectors = packed.last_vectors;
+  args.panels = packed.panels;
+  args.depth = packed.depth;
+  args.weights = packed.weights.data();
+  args.bias = packed.bias.data();
+  args.packed_width = packed.packed_width;
+  return args;
+}
+
+}  // namespace
+
+bool Session::by_units(int threads) const {
+  const int64_t rows = (batch_ + threads - 1) / threads;
+  return threads > 1 && rows < kSplitRows && executor_->matrix_bytes() >= kSplitBytes;
+}
+
+Session::Frame Session::make_frame(int thread, int threads) const {
+  const bool units = by_units(threads);
+  const program::Program& program = executor_->program();
+  Frame frame;
+  frame.thread = thread;
+  frame.row_begin = units ? 0 : share(batch_, thread, threads);
+  frame.row_end = units ? static_cast<int32_t>(batch_) : share(batch_, thread + 1, threads);
+  int64_t classes = 0;
+  for (size_t i = 0; i < program.instructions().size(); ++i) {
+    const program::Instruction& instruction = program.instructions()[i];
+    const PackedSum& packed = executor_->packed(i);
+    SumArgs args = fixed_part(packed, instruction.epilogue);
+    args.row_begin = frame.row_begin;
+    args.row_end = frame.row_end;
+    args.panel_begin = units ? share(packed.panels, thread, threads) : 0;
+    args.panel_end = units ? share(packed.panels, thread + 1, threads) : packed.panels;
+    std::vector<Term> terms;
+    for (size_t t = 0; t < instruction.terms.size(); ++t) {
+      const program::Buffer& buffer = program.buffers()[static_cast<size_t>(instruction.terms[t].ref.buffer)];
+      Term term{};
+      term.kind = kernel_kind(instruction.terms[t].kind);
+      term.width = static_cast<int32_t>(buffer.width);
+      term.table = packed.tables[t].data();
+      terms.push_back(term);
+    }
+    args.num_terms = static_cast<int32_t>(terms.size());
+    frame.terms.push_back(std::move(terms));
+    args.terms = frame.terms.back().data();
+    frame.sums.push_back(args);
+    if (instruction.op == Op::kDraw)
+      classes = std::max(classes, program.buffers()[static_cast<size_t>(instruction.targets[0])].vocabulary);
+  }
+  frame.scratch = core::Aligned<float>(static_cast<size_t>(kDrawScratchRows * ((classes + 15) / 16 * 16)));
+  return frame;
+}
+
+void Session::prepare_frames(int threads) {
+  const int wanted = by_units(threads) ? threads : static_cast<int>(std::clamp<int64_t>(batch_, 1, threads));
+  if (static_cast<int>(frames_.size()) == wanted) return;
+  frames_.clear();
+  for (int thread = 0; thread < wanted; ++thread) frames_.push_back(make_frame(thread, wanted));
+  barrier_ = by_units(wanted) ? std::make_unique<core::Barrier>(wanted) : nullptr;
+}
+
+int64_t Session::advance(int64_t first, int64_t count, int threads, const std::function<bool()>& interrupted) {
+  using Clock = std::chrono::steady_clock;
+  const Busy busy(busy_);
+  check_advance(first, count, threads);
+  prepare_frames(threads);
+  auto polled = Clock::now();
+  int64_t done = 0;
+  while (done < count) {
+    const int64_t sites = std::min(pace_, count - done);
+    const auto begun = Clock::now();
+    stop_.store(false, std::memory_order_relaxed);
+    core::ThreadPool::instance().run(
+        static_cast<int>(frames_.size()), [&](int thread) { run(thread, first + done, sites); });
+    throw_failure();
+    position_ += sites;
+    done += sites;
+    const auto now = Clock::now();
+    if (now - begun < std::chrono::milliseconds(2) && sites == pace_) pace_ *= 2;
+    if (now - begun > std::chrono::milliseconds(5)) pace_ = std::max<int64_t>(1, pace_ / 2);
+    if (now - polled < std::chrono::milliseconds(10)) continue;
+    polled = now;
+    if (interrupted()) break;
+  }
+  return done;
+}
+
+void Session::run(int thread, int64_t first, int64_t count) {
+  Frame& frame = frames_[static_cast<size_t>(thread)];
+  const program::Program& program = executor_->program();
+  const bool raster = program.order() == program::Order::kRaster;
+  if (!started_) phase(frame, {0, 0}, Phase::kStart, 0, 0, 1);
+  for (int64_t i = 0; i < count; ++i) {
+    const Column column{first + i, position_ + i};
+    const int64_t y = raster ? column.position / program.columns() : 0;
+    const int64_t x = raster ? column.position % program.columns() : column.position;
+    if (!raster || x == 0) phase(frame, column, Phase::kRow, y, x, raster ? program.columns() : 1);
+    if (!phase(frame, column, Phase::kSite, y, x, 1)) return;
+  }
+}
+
+// Runs the instructions of one phase, each over `columns` columns from x on. False: a draw failed.
+bool Session::phase(Frame& frame, Column column, Phase phase, int64_t y, int64_t x, int64_t columns) {
+  const std::vector<program::Instruction>& instructions = executor_->program().instructions();
+  // Every other site meets the panels backwards: the last weights of one site are the first of the next, still cached.
+  const bool reverse = column.position % 2 == 1;
+  int64_t draws = 0;
+  for (size_t i = 0; i < instructions.size(); ++i) {
+    if (instructions[i].phase != phase || instructions[i].op == Op::kInput) continue;
+    if (instructions[i].op == Op::kSum)
+      for (int64_t c = 0; c < columns; ++c) sum(frame, i, y, x + c, reverse);
+    else if (!draw(frame, i, column, y, x, draws++))
+      return false;
+    if (barrier_ != nullptr) barrier_->wait();
+    if (stop_.load(std::memory_order_relaxed)) return false;
+  }
+  return true;
+}
+
+void Session::sum(Frame& frame, size_t index, int64_t y, int64_t x, bool reverse) {
+  const program::Instruction& instruction = executor_->program().instructions()[index];
+  SumArgs& args = frame.sums[index];
+  std::vector<Term>& terms = frame.terms[index];
+  const auto rows_of = [&](const program::Ref& ref) {
+    return Rows{floats(ref, y, x), executor_->layouts()[static_cast<size_t>(ref.buffer)].stride};
+  };
+  for (size_t t = 0; t < terms.size(); ++t) {
+    const program::Ref& ref = instruction.terms[t].ref;
+    if (terms[t].kind == Term::kLook)
+      terms[t].symbols = symbols(ref, y, x);
+    else
+      terms[t].input = rows_of(ref);
+  }
+  for (size_t s = 0; s < instruction.states.size(); ++s) args.states[s] = rows_of(instruction.states[s]);
+  const Rows target = rows_of({instruction.targets[0], 0, 0});
+  args.target = const_cast<float*>(target.data);
+  args.target_stride = target.stride;
+  if (instruction.targets.size() > 1) {
+    const Rows cell = rows_of({instruction.targets[1], 0, 0});
+    args.cell = const_cast<float*>(cell.data);
+    args.cell_stride = cell.stride;
+  }
+  args.reverse = reverse;
+  if (args.panel_begin < args.panel_end) executor_->kernels().sum(args);
+}
+
+// Where threads split panels, the first draws for all.
+bool Session::draw(Frame& frame, size_t index, Column column, int64_t y, int64_t x, int64_t draw) {
+  if (barrier_ != nullptr && frame.thread != 0) return true;
+  const program::Instruction& instruction = executor_->program().instructions()[index];
+  const program::Ref& scores = instruction.scores;
+  const int64_t place = column.index * bound_.draws + draw;
+  const int64_t row_draws = bound_.columns * bound_.draws;
+  DrawArgs args{};
+  args.scores = {floats(scores, y, x), executor_->layouts()[static_cast<size_t>(scores.buffer)].stride};
+  args.classes = static_cast<int32_t>(executor_->program().buffers()[static_cast<size_t>(instruction.targets[0])].vocabulary);
+  args.uniforms = bound_.uniforms + place;
+  args.forced = bound_.forced == nullptr ? nullptr : bound_.forced + place;
+  args.values = bound_.values + place;
+  args.log_probs = bound_.log_probs == nullptr ? nullptr : bound_.log_probs + place;
+  args.uniforms_stride = args.forced_stride = args.values_stride = args.log_probs_stride = row_draws;
+  args.temperature = temperature_.data();
+  args.top_k = top_k_.data();
+  args.top_p = top_p_.data();
+  args.symbols = symbols({instruction.targets[0], 0, 0}, y, x);
+  args.row_begin = frame.row_begin;
+  args.row_end = frame.row_end;
+  args.scratch = frame.scratch.data();
+  if (bound_.scores != nullptr) copy_scores(args, column.index);
+  executor_->kernels().draw_categorical(args);
+  if (args.error == DrawError::kNone) return true;
+  frame.failure = {args.error, column.position, args.error_row};
+  if (barrier_ == nullptr) return false;
+  stop_.store(true, std::memory_order_relaxed);  // the others see it behind the barrier
+  return true;
+}
+
+void Session::copy_scores(const DrawArgs& args, int64_t column) {
+  for (int64_t row = args.row_begin; row < args.row_end; ++row) {
+    const float* from = args.scores.data + row * args.scores.stride;
+    std::copy(from, from + args.classes, bound_.scores + (row * bound_.columns + column) * bound_.classes);
+  }
+}
+
+// The first failure in the order of sites, then of rows.
+void Session::throw_failure() {
+  started_ = true;
+  const Failure* first = nullptr;
+  for (const Frame& frame : frames_) {
+    const Failure& failure = frame.failure;
+    if (failure.error == DrawError::kNone) continue;
+    if (first == nullptr || failure.position < first->position ||
+        (failure.position == first->position && failure.row < first->row))
+      first = &failure;
+  }
+  if (first == nullptr) return;
+  failed_ = true;
+  const char* what = first->error == DrawError::kNotANumber ? "NaN"
+                     : first->error == DrawError::kInfinite ? "+inf"
+                                                            : "all -inf, nothing is left to draw";
+  throw core::FloatingPointError(
+      core::text("draw: scores of row ", first->row, " at site ", first->position, " are ", what));
+}
+
+}  // namespace genfast::cpu

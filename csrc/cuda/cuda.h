@@ -1,0 +1,37 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+// What the CUDA part offers. No CUDA header is included, so that any host source can ask; without
+// nvcc the same names are defined in unavailable.cpp.
+namespace genfast::cuda {
+
+// Whether the CUDA kernels were compiled. Says nothing about this machine: see devices().
+bool built();
+
+// The architectures compiled for, as CMake names them: "80", "90a", ... Empty when not built.
+std::vector<std::string> architectures();
+
+// One line a GPU that this process can use: "NVIDIA H200, sm_90, 139 GiB".
+// Empty without a GPU, without a driver, or when not built: none of these is an error.
+std::vector<std::string> devices();
+
+// Fills out[i * draws + j] with draw `first + j` of sample `index + i`.
+//
+// out:    (n, draws) float32 in device memory, C-contiguous; the kernel runs on the device that
+// owns it stream: a cudaStream_t as an integer, 0 the default stream; the call does not wait for it
+//
+// Throws std::invalid_argument when out is not device memory, std::runtime_error when CUDA reports
+// an error or the CUDA part was not built. Ranges are the caller's to check.
+void uniforms(
+    std::uint64_t seed,
+    std::uint64_t index,
+    std::uint64_t first,
+    float* out,
+    std::int64_t n,
+    std::int64_t draws,
+    std::uintptr_t stream);
+
+}  // namespace genfast::cuda

@@ -1,0 +1,7 @@
+"""`genfast demo`: what the library does, shown in two minutes on data that every Python has."""
+
+from __future__ import annotations
+
+from genfast.demo.character import Demo, Report, run
+
+__all__ = ["Demo", "Report", "run"]

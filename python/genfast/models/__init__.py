@@ -1,0 +1,5 @@
+"""Models, one family a file; each is plain PyTorch and writes itself down as a program."""
+
+from genfast.models.sequence import SequenceModel
+
+__all__ = ["SequenceModel"]

@@ -1,0 +1,143 @@
+"""The closed set of instructions: `Input`, `Sum` of terms, `Draw`.
+
+A program is a list of these over named buffers. A convolution is several `Mat` terms on one
+buffer, an embedding a `Look`, a residual an `Add`; every one of them is a term of a `Sum`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from genfast.program.buffers import Buffer, Ref
+
+Array = NDArray[np.float32]
+Phase = Literal["start", "row", "site"]
+Epilogue = Literal["none", "relu", "tanh", "sigmoid", "gate", "lstm", "gru"]
+
+PHASES: tuple[Phase, ...] = ("start", "row", "site")
+
+#: Pre-activations an epilogue takes for one unit that it defines.
+GATES: dict[Epilogue, int] = {
+    "none": 1,
+    "relu": 1,
+    "tanh": 1,
+    "sigmoid": 1,
+    "gate": 2,
+    "lstm": 4,
+    "gru": 3,
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Mat:
+    """A matrix product: `weight @ ref`, weight float32 (out, in) with in the width of ref."""
+
+    weight: Array
+    ref: Ref
+
+
+@dataclass(frozen=True, eq=False)
+class Look:
+    """A row of a table: `table[symbol]`, float32 (vocabulary + 1, out); the last is the border."""
+
+    table: Array
+    ref: Ref
+
+
+@dataclass(frozen=True, eq=False)
+class Add:
+    """The value of ref itself, as wide as the sum's pre-activations."""
+
+    ref: Ref
+
+
+Term = Mat | Look | Add
+
+
+@dataclass(frozen=True, eq=False)
+class Sum:
+    """`targets = epilogue(bias + terms; states)`.
+
+    With `a` the pre-activations, bias + terms, of width `GATES[epilogue] * units`:
+
+    | epilogue | targets | states            | value                                             |
+    |----------|---------|-------------------|---------------------------------------------------|
+    | none     | (y,)    | ()                | y = a                                             |
+    | relu, tanh, sigmoid | (y,) | ()        | y = f(a)                                          |
+    | gate     | (y,)    | ()                | y = tanh(a0) * sigmoid(a1)                        |
+    | lstm     | (h, c)  | (c[0,-1],)        | i, f, g, o = a; c = s(f) c' + s(i) tanh(g); h = s(o) tanh(c) |
+    | gru      | (h,)    | (rec, h[0,-1])    | r = s(a0 + rec0); z = s(a1 + rec1); n = tanh(a2 + r rec2); h = n + z (h' - n) |
+
+    Gates stand one after the other, in torch's order. `rec`, three times as wide as h, is the
+    recurrent part of a GRU, a sum of its own because r multiplies its third gate.
+
+    Every element of `a` is ONE chain: bias, then the terms in order, each `Mat` in ascending k.
+    """
+
+    targets: tuple[Buffer, ...]
+    terms: tuple[Term, ...]
+    bias: Array | None = None
+    epilogue: Epilogue = "none"
+    states: tuple[Ref, ...] = ()
+
+    @property
+    def units(self) -> int:
+        """Width of what is defined."""
+        return self.targets[0].width
+
+    @property
+    def width(self) -> int:
+        """Width of the pre-activations."""
+        return GATES[self.epilogue] * self.units
+
+    @property
+    def refs(self) -> tuple[Ref, ...]:
+        """Everything this instruction reads."""
+        return tuple(term.ref for term in self.terms) + self.states
+
+
+@dataclass(frozen=True, eq=False)
+class Draw:
+    """`target = head(ref; uniforms)`: draws one symbol from scores in `ref`.
+
+    Args:
+        target: a symbol buffer.
+        ref: the head's parameters at this site, as many scores as the target has symbols.
+        head: `"categorical"`.
+    """
+
+    target: Buffer
+    ref: Ref
+    head: Literal["categorical"] = "categorical"
+    draws: int = field(default=1)
+
+    @property
+    def targets(self) -> tuple[Buffer, ...]:
+        return (self.target,)
+
+    @property
+    def refs(self) -> tuple[Ref, ...]:
+        return (self.ref,)
+
+
+@dataclass(frozen=True, eq=False)
+class Input:
+    """`target` is given: known from the start (`"start"`) or ahead of each row (`"row"`)."""
+
+    target: Buffer
+    phase: Literal["start", "row"] = "start"
+
+    @property
+    def targets(self) -> tuple[Buffer, ...]:
+        return (self.target,)
+
+    @property
+    def refs(self) -> tuple[Ref, ...]:
+        return ()
+
+
+Instruction = Sum | Draw | Input

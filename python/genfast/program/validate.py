@@ -1,0 +1,195 @@
+"""What a program must be before anything looks at its phases: names, kinds, shapes, weights."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from genfast.program.buffers import Buffer, Ref
+from genfast.program.cost import weights
+from genfast.program.instructions import GATES, Add, Draw, Input, Look, Mat, Sum, Term
+
+if TYPE_CHECKING:
+    from genfast.program.program import Program
+
+
+def check_program(program: Program) -> None:
+    """Raise ValueError for a program that no order of execution could run."""
+    _check_order(program)
+    for place, instruction in enumerate(program.instructions):
+        if not isinstance(instruction, (Input, Sum, Draw)):
+            raise ValueError(
+                f"Program: instructions must be Input, Sum or Draw, got "
+                f"{type(instruction).__name__} at place {place}"
+            )
+    if not any(isinstance(instruction, Draw) for instruction in program.instructions):
+        raise ValueError("Program: instructions must hold at least one Draw, got none")
+    written = _check_targets(program)
+    for place, instruction in enumerate(program.instructions):
+        where = label(program, place)
+        for ref in instruction.refs:
+            _check_ref(program, where, ref, written)
+        if isinstance(instruction, Sum):
+            _check_sum(where, instruction)
+        elif isinstance(instruction, Draw):
+            _check_draw(where, instruction)
+        elif instruction.phase not in ("start", "row"):
+            raise ValueError(
+                f"Program: {where}: phase must be 'start' or 'row', got {instruction.phase!r}"
+            )
+
+
+def check_finite(program: Program) -> None:
+    """Raise ValueError for NaN or infinite weights: no draw survives them."""
+    for place, instruction in enumerate(program.instructions):
+        for array in weights(instruction):
+            bad = array.size - np.count_nonzero(np.isfinite(array))
+            if bad:
+                raise ValueError(
+                    f"Program: {label(program, place)}: weights must be finite, got {bad} NaN or "
+                    f"infinite of the {array.size} in {_describe(array)}"
+                )
+
+
+def label(program: Program, place: int) -> str:
+    """How messages call an instruction: by its number in the listing and what it writes."""
+    instruction = program.instructions[place]
+    names = ", ".join(target.name for target in instruction.targets)
+    if isinstance(instruction, Input):
+        return f"input {names}"
+    return f"instruction {place - len(program.inputs)} ({names})"
+
+
+def _check_order(program: Program) -> None:
+    order, shape = program.order, program.shape
+    if order not in ("sequence", "raster"):
+        raise ValueError(f"Program: order must be 'sequence' or 'raster', got {order!r}")
+    if order == "sequence" and shape is not None:
+        raise ValueError(f"Program: shape must be None for a sequence, got {shape}")
+    if order == "raster" and (shape is None or len(shape) != 2 or min(shape) < 1):
+        raise ValueError(
+            f"Program: shape must be (rows, columns), both at least 1, for a raster, got {shape}"
+        )
+
+
+def _check_targets(program: Program) -> dict[str, Buffer]:
+    """Every buffer by name; each has one writer, and one name means one buffer."""
+    written: dict[str, Buffer] = {}
+    writers: dict[str, str] = {}
+    for place, instruction in enumerate(program.instructions):
+        where = label(program, place)
+        for target in instruction.targets:
+            if target.name in written:
+                same = written[target.name] == target
+                what = "is written already" if same else "is the name of another buffer, written"
+                raise ValueError(
+                    f"Program: {where}: {target.name} {what} by {writers[target.name]}"
+                )
+            written[target.name] = target
+            writers[target.name] = where
+    return written
+
+
+def _check_ref(program: Program, where: str, ref: Ref, written: dict[str, Buffer]) -> None:
+    name = ref.buffer.name
+    if name not in written:
+        raise ValueError(f"Program: {where}: reads {ref}, but no instruction writes {name}")
+    if written[name] != ref.buffer:
+        raise ValueError(
+            f"Program: {where}: reads {ref} as {_kind(ref.buffer)}, but {name} is written as "
+            f"{_kind(written[name])}"
+        )
+    if program.order == "sequence" and ref.dy != 0:
+        raise ValueError(f"Program: {where}: a sequence has one row, got {ref} in another")
+
+
+def _check_sum(where: str, instruction: Sum) -> None:
+    epilogue = instruction.epilogue
+    if epilogue not in GATES:
+        raise ValueError(f"Program: {where}: epilogue must be in {list(GATES)}, got {epilogue!r}")
+    count = 2 if epilogue == "lstm" else 1
+    if len(instruction.targets) != count:
+        raise ValueError(
+            f"Program: {where}: {epilogue} must have {count} targets, got "
+            f"{len(instruction.targets)}"
+        )
+    for target in instruction.targets:
+        _check_f32(where, f"target {target.name}", target, instruction.units)
+    if not instruction.terms and instruction.bias is None:
+        raise ValueError(f"Program: {where}: a sum must have a term or a bias, got neither")
+    if instruction.bias is not None:
+        _check_array(where, "bias", instruction.bias, (instruction.width,))
+    for term in instruction.terms:
+        _check_term(where, term, instruction.width)
+    _check_states(where, instruction)
+
+
+def _check_states(where: str, instruction: Sum) -> None:
+    units = instruction.units
+    widths = {"lstm": (units,), "gru": (3 * units, units)}.get(instruction.epilogue, ())
+    if len(instruction.states) != len(widths):
+        raise ValueError(
+            f"Program: {where}: {instruction.epilogue} must have {len(widths)} states, got "
+            f"{len(instruction.states)}"
+        )
+    for ref, width in zip(instruction.states, widths, strict=True):
+        _check_f32(where, f"state {ref}", ref.buffer, width)
+
+
+def _check_term(where: str, term: Term, width: int) -> None:
+    buffer = term.ref.buffer
+    if isinstance(term, Mat):
+        _check_f32(where, f"Mat input {term.ref}", buffer, buffer.width)
+        _check_array(where, f"Mat weight for {term.ref}", term.weight, (width, buffer.width))
+    elif isinstance(term, Look):
+        if buffer.kind != "sym":
+            raise ValueError(
+                f"Program: {where}: Look input {term.ref} must be a symbol, got {_kind(buffer)}"
+            )
+        shape = (buffer.vocabulary + 1, width)
+        _check_array(where, f"Look table for {term.ref}", term.table, shape)
+    elif isinstance(term, Add):
+        _check_f32(where, f"Add input {term.ref}", buffer, width)
+    else:
+        raise ValueError(
+            f"Program: {where}: terms must be Mat, Look or Add, got {type(term).__name__}"
+        )
+
+
+def _check_draw(where: str, instruction: Draw) -> None:
+    target, ref = instruction.target, instruction.ref
+    if instruction.head != "categorical":
+        raise ValueError(f"Program: {where}: head must be 'categorical', got {instruction.head!r}")
+    if instruction.draws != 1:
+        raise ValueError(
+            f"Program: {where}: a categorical draw uses 1 uniform, got {instruction.draws}"
+        )
+    if target.kind != "sym":
+        raise ValueError(f"Program: {where}: target must be a symbol, got {_kind(target)}")
+    _check_f32(where, f"scores {ref}", ref.buffer, target.vocabulary)
+    if (ref.dy, ref.dx) != (0, 0):
+        raise ValueError(f"Program: {where}: scores must be those of this site, got {ref}")
+
+
+def _check_f32(where: str, what: str, buffer: Buffer, width: int) -> None:
+    if buffer.kind != "f32" or buffer.width != width:
+        raise ValueError(f"Program: {where}: {what} must be f32[{width}], got {_kind(buffer)}")
+
+
+def _check_array(where: str, what: str, array: object, shape: tuple[int, ...]) -> None:
+    fits = isinstance(array, np.ndarray) and array.dtype == np.float32 and array.shape == shape
+    if not fits:
+        raise ValueError(
+            f"Program: {where}: {what} must be a float32 array {shape}, got {_describe(array)}"
+        )
+
+
+def _describe(array: object) -> str:
+    if isinstance(array, np.ndarray):
+        return f"{array.dtype} {array.shape}"
+    return type(array).__name__
+
+
+def _kind(buffer: Buffer) -> str:
+    return f"{buffer.kind}[{buffer.vocabulary if buffer.kind == 'sym' else buffer.width}]"
