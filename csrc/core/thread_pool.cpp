@@ -64,7 +64,10 @@ void Barrier::wait() {
     return;
   }
   const auto passed = [&] { return generation_.load(std::memory_order_acquire) != generation; };
-  while (!spin(passed)) std::this_thread::yield();
+  if (spin(passed)) return;
+  stalls_.fetch_add(1, std::memory_order_relaxed);
+  do std::this_thread::yield();
+  while (!spin(passed));
 }
 
 ThreadPool& ThreadPool::instance() {

@@ -22,8 +22,12 @@ class Barrier {
   explicit Barrier(int threads) : threads_(threads) {}
   void wait();
 
+  // Waits that outlasted their spin: the thread waited for was not running.
+  int stalls() const { return stalls_.load(std::memory_order_relaxed); }
+
  private:
   const int threads_;
+  std::atomic<int> stalls_{0};
   alignas(64) std::atomic<int> arrived_{0};
   alignas(64) std::atomic<uint32_t> generation_{0};
 };

@@ -17,6 +17,11 @@ using program::Phase;
 constexpr int64_t kSplitBytes = 512 << 10;
 constexpr int64_t kSplitRows = 6;
 
+// Where other work holds a core, a barrier waits for a thread that is not running, a time slice and not a site. A draw
+// that sees it several times (once is a worker that wakes up) goes on alone for a while, with the same bits.
+constexpr int kStalls = 4;
+constexpr auto kAlone = std::chrono::milliseconds(50);
+
 int32_t share(int64_t whole, int part, int parts) { return static_cast<int32_t>(whole * part / parts); }
 
 Epilogue kernel_epilogue(program::Epilogue epilogue) {
@@ -110,12 +115,12 @@ int64_t Session::advance(int64_t first, int64_t count, int threads, const std::f
   using Clock = std::chrono::steady_clock;
   const Busy busy(busy_);
   check_advance(first, count, threads);
-  prepare_frames(threads);
   auto polled = Clock::now();
   int64_t done = 0;
   while (done < count) {
     const int64_t sites = std::min(pace_, count - done);
     const auto begun = Clock::now();
+    prepare_frames(begun < alone_until_ ? 1 : threads);
     stop_.store(false, std::memory_order_relaxed);
     core::ThreadPool::instance().run(
         static_cast<int>(frames_.size()), [&](int thread) { run(thread, first + done, sites); });
@@ -123,6 +128,7 @@ int64_t Session::advance(int64_t first, int64_t count, int threads, const std::f
     position_ += sites;
     done += sites;
     const auto now = Clock::now();
+    if (barrier_ != nullptr && barrier_->stalls() >= kStalls) alone_until_ = now + kAlone;
     if (now - begun < std::chrono::milliseconds(2) && sites == pace_) pace_ *= 2;
     if (now - begun > std::chrono::milliseconds(5)) pace_ = std::max<int64_t>(1, pace_ / 2);
     if (now - polled < std::chrono::milliseconds(10)) continue;

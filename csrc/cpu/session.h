@@ -2,6 +2,7 @@
 #pragma once
 
 #include <atomic>
+#include <chrono>
 #include <functional>
 #include <memory>
 #include <string>
@@ -92,6 +93,7 @@ class Session {
   Bound bound_;
   std::vector<Frame> frames_;
   std::unique_ptr<core::Barrier> barrier_;
+  std::chrono::steady_clock::time_point alone_until_{};  // threads were kept waiting: one until then
   std::atomic<bool> stop_{false};
   mutable std::atomic<bool> busy_{false};
 };
