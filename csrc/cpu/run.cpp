@@ -22,6 +22,10 @@ constexpr int64_t kSplitRows = 6;
 constexpr int kStalls = 4;
 constexpr auto kAlone = std::chrono::milliseconds(50);
 
+// A sum of more multiply-adds than this, some milliseconds of them, is cut so that the caller can ask for signals.
+constexpr int64_t kPollWork = int64_t{1} << 28;
+constexpr auto kPollEvery = std::chrono::milliseconds(10);
+
 int32_t share(int64_t whole, int part, int parts) { return static_cast<int32_t>(whole * part / parts); }
 
 Epilogue kernel_epilogue(program::Epilogue epilogue) {
@@ -112,34 +116,45 @@ void Session::prepare_frames(int threads) {
 }
 
 int64_t Session::advance(int64_t first, int64_t count, int threads, const std::function<bool()>& interrupted) {
-  using Clock = std::chrono::steady_clock;
   const Busy busy(busy_);
   check_advance(first, count, threads);
-  auto polled = Clock::now();
+  poll_ = {&interrupted, Clock::now()};
   int64_t done = 0;
-  while (done < count) {
+  while (done < count && !poll_.interrupted) {
     const int64_t sites = std::min(pace_, count - done);
     const auto begun = Clock::now();
     prepare_frames(begun < alone_until_ ? 1 : threads);
-    stop_.store(false, std::memory_order_relaxed);
+    poll_.inside_sites = sites == 1;
+    stop_at_.store(kNever, std::memory_order_relaxed);
     core::ThreadPool::instance().run(
         static_cast<int>(frames_.size()), [&](int thread) { run(thread, first + done, sites); });
     throw_failure();
+    if (poll_.interrupted) break;
+    started_ = true;
     position_ += sites;
     done += sites;
     const auto now = Clock::now();
     if (barrier_ != nullptr && barrier_->stalls() >= kStalls) alone_until_ = now + kAlone;
     if (now - begun < std::chrono::milliseconds(2) && sites == pace_) pace_ *= 2;
     if (now - begun > std::chrono::milliseconds(5)) pace_ = std::max<int64_t>(1, pace_ / 2);
-    if (now - polled < std::chrono::milliseconds(10)) continue;
-    polled = now;
-    if (interrupted()) break;
+    poll();
   }
   return done;
 }
 
+// Asks for signals, every 10 ms, in the calling thread.
+bool Session::poll() {
+  const auto now = Clock::now();
+  if (now - poll_.last < kPollEvery) return false;
+  poll_.last = now;
+  poll_.interrupted = (*poll_.ask)();
+  return poll_.interrupted;
+}
+
 void Session::run(int thread, int64_t first, int64_t count) {
   Frame& frame = frames_[static_cast<size_t>(thread)];
+  frame.step = 0;
+  frame.failure = Failure{};
   const program::Program& program = executor_->program();
   const bool raster = program.order() == program::Order::kRaster;
   if (!started_) phase(frame, {0, 0}, Phase::kStart, 0, 0, 1);
@@ -165,9 +180,16 @@ bool Session::phase(Frame& frame, Column column, Phase phase, int64_t y, int64_t
     else if (!draw(frame, i, column, y, x, draws++))
       return false;
     if (barrier_ != nullptr) barrier_->wait();
-    if (stop_.load(std::memory_order_relaxed)) return false;
+    ++frame.step;
+    if (stopped(frame)) return false;
   }
   return true;
+}
+
+// Threads that meet at barriers all leave behind the same one, the one that the stop names; others leave at once.
+bool Session::stopped(const Frame& frame) const {
+  const int64_t at = stop_at_.load(std::memory_order_acquire);
+  return barrier_ != nullptr ? at <= frame.step : at != kNever;
 }
 
 void Session::sum(Frame& frame, size_t index, int64_t y, int64_t x, bool reverse) {
@@ -194,7 +216,24 @@ void Session::sum(Frame& frame, size_t index, int64_t y, int64_t x, bool reverse
     args.cell_stride = cell.stride;
   }
   args.reverse = reverse;
-  if (args.panel_begin < args.panel_end) executor_->kernels().sum(args);
+  compute(frame, args);
+}
+
+// One call of the kernel, or several where it takes long: a site left in its middle is computed anew, to the same bits,
+// because what it reads lies in other slots than what it writes.
+void Session::compute(const Frame& frame, const SumArgs& whole) {
+  const int64_t rows = whole.row_end - whole.row_begin;
+  const int64_t panel_work = rows * whole.depth * whole.vectors * executor_->kernels().lanes;
+  const int64_t step = std::max<int64_t>(1, kPollWork / std::max<int64_t>(1, panel_work));
+  for (int64_t begin = whole.panel_begin; begin < whole.panel_end; begin += step) {
+    SumArgs part = whole;
+    part.panel_begin = static_cast<int32_t>(begin);
+    part.panel_end = static_cast<int32_t>(std::min<int64_t>(begin + step, whole.panel_end));
+    executor_->kernels().sum(part);
+    if (!poll_.inside_sites || part.panel_end == whole.panel_end) continue;
+    if (frame.thread == 0 && poll()) stop_at_.store(frame.step + 1, std::memory_order_release);
+    if (barrier_ == nullptr && stopped(frame)) return;
+  }
 }
 
 // Where threads split panels, the first draws for all.
@@ -224,7 +263,7 @@ bool Session::draw(Frame& frame, size_t index, Column column, int64_t y, int64_t
   if (args.error == DrawError::kNone) return true;
   frame.failure = {args.error, column.position, args.error_row};
   if (barrier_ == nullptr) return false;
-  stop_.store(true, std::memory_order_relaxed);  // the others see it behind the barrier
+  stop_at_.store(frame.step + 1, std::memory_order_release);
   return true;
 }
 
@@ -237,7 +276,6 @@ void Session::copy_scores(const DrawArgs& args, int64_t column) {
 
 // The first failure in the order of sites, then of rows.
 void Session::throw_failure() {
-  started_ = true;
   const Failure* first = nullptr;
   for (const Frame& frame : frames_) {
     const Failure& failure = frame.failure;

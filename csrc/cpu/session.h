@@ -40,8 +40,8 @@ class Session {
       const core::Tensor* scores,
       const core::Tensor* log_probs);
 
-  // Runs `count` sites into the bound columns from `first` on. `interrupted` is asked every 10 ms, between sites, by
-  // the calling thread; on true the session stays at its last finished site. Returns the sites finished.
+  // Runs `count` sites into the bound columns from `first` on. `interrupted` is asked every 10 ms by the calling
+  // thread; on true the session stays at its last finished site. Returns the sites finished.
   int64_t advance(int64_t first, int64_t count, int threads, const std::function<bool()>& interrupted);
 
   void reset(const core::Tensor& rows);
@@ -58,6 +58,17 @@ class Session {
   struct Failure;  // scores that cannot be drawn from
   class Busy;      // refuses a second caller
 
+  using Clock = std::chrono::steady_clock;
+  static constexpr int64_t kNever = INT64_MAX;
+
+  // Signals: whom to ask, and what came.
+  struct Poll {
+    const std::function<bool()>* ask = nullptr;
+    Clock::time_point last{};
+    bool inside_sites = false;  // a site may be left in its middle: it is the only one of the run
+    bool interrupted = false;
+  };
+
   struct Column {
     int64_t index;     // of the bound arrays
     int64_t position;  // in the order
@@ -73,6 +84,9 @@ class Session {
   void sum(Frame& frame, size_t index, int64_t y, int64_t x, bool reverse);
   bool draw(Frame& frame, size_t index, Column column, int64_t y, int64_t x, int64_t draw);
   void copy_scores(const DrawArgs& args, int64_t column);
+  void compute(const Frame& frame, const SumArgs& whole);
+  bool stopped(const Frame& frame) const;
+  bool poll();
   void throw_failure();
   void fill_border(int buffer, int64_t row_begin, int64_t row_end);
   float* floats(const program::Ref& ref, int64_t y, int64_t x);
@@ -93,8 +107,9 @@ class Session {
   Bound bound_;
   std::vector<Frame> frames_;
   std::unique_ptr<core::Barrier> barrier_;
-  std::chrono::steady_clock::time_point alone_until_{};  // threads were kept waiting: one until then
-  std::atomic<bool> stop_{false};
+  Clock::time_point alone_until_{};  // threads were kept waiting: one until then
+  Poll poll_;
+  std::atomic<int64_t> stop_at_{kNever};  // the step behind which a run ends early
   mutable std::atomic<bool> busy_{false};
 };
 

@@ -41,9 +41,10 @@ DeviceGuard::~DeviceGuard() { static_cast<void>(cudaSetDevice(former_)); }
 bool built() { return true; }
 
 std::vector<std::string> architectures() {
+  // Set by CMake, joined with commas: a semicolon would end the definition.
   std::istringstream list(GENFAST_CUDA_ARCHITECTURES);
   std::vector<std::string> found;
-  for (std::string name; std::getline(list, name, ';');) found.push_back(name);
+  for (std::string name; std::getline(list, name, ',');) found.push_back(name);
   return found;
 }
 
