@@ -1,14 +1,15 @@
 """Recurrent rivals in PyTorch, eager and compiled: one step as one function, called once a site.
 
-| form   | kind              | a layer is                                                             |
-|--------|-------------------|------------------------------------------------------------------------|
-| module | as users write it | `nn.LSTM` or `nn.GRU`, one site long, on the embedding                 |
-| cell   | as users write it | `nn.LSTMCell` or `nn.GRUCell` on the embedding                         |
-| addmm  | same algebra      | a row of the folded table plus a product, gates by hand                |
-| onednn | same algebra      | the same with oneDNN's product on prepacked weights, batches above one |
+| form   | kind              | a layer is                                                       |
+|--------|-------------------|------------------------------------------------------------------|
+| module | as users write it | `nn.LSTM` or `nn.GRU`, one site long, on the embedding           |
+| cell   | as users write it | `nn.LSTMCell` or `nn.GRUCell` on the embedding                   |
+| linear | same algebra      | a row of the folded table plus a product, gates by hand          |
+| onednn | same algebra      | the same, oneDNN's product on prepacked weights; batches above 1 |
 
-Compiled are all but `module`: dynamo refuses `nn.LSTM` unless told otherwise, and what it then makes
-calls the same library twice as slowly as the cell. A step is compiled whole, head and draw too.
+Compiled are all but `module`: dynamo refuses `nn.LSTM` unless told otherwise, and what it then
+makes is slower than the cell (6.5 ms beside 3.0, LSTM 1x512, batch 64). A step is compiled whole,
+head and draw too. Inductor's freezing, max-autotune and cpp_wrapper gained nothing that counts.
 """
 
 from __future__ import annotations
@@ -79,7 +80,7 @@ def cell_step(task: Task, weights: Weights) -> Step:
     return lstm if task.cell == "lstm" else gru
 
 
-def addmm_product(task: Task, weight: Array, bias: Array | None) -> Product:
+def linear_product(task: Task, weight: Array, bias: Array | None) -> Product:
     """x -> x weight.T + bias through `linear`."""
     w = torch.from_numpy(weight)
     b = None if bias is None else torch.from_numpy(bias)
@@ -118,7 +119,7 @@ def onednn_product(task: Task, weight: Array, bias: Array | None) -> Product:
 
 
 def folded_step(task: Task, weights: Weights, product: Callable[..., Product]) -> Step:
-    """The folded table, products by `product`, gates by hand. One activation for gates side by side."""
+    """The folded table, products by `product`, gates by hand, those of one activation as one."""
 
     def packed(weight: Array, bias: Array) -> Product:
         return product(task, _side_by_side(task, weight), _side_by_side(task, bias))
@@ -179,7 +180,7 @@ def _torch_names(layer: Any) -> dict[str, Tensor]:
 def _own_code(step: Step) -> Step:
     """A copy with its own code object, on which dynamo keeps what it compiled.
 
-    Without it two contenders made by one factory share the cache, and each is the other's recompile.
+    Two contenders made by one factory would share the cache, each being the other's recompile.
     """
     assert isinstance(step, types.FunctionType)
     code = step.__code__.replace()
@@ -227,6 +228,32 @@ def _compiled(task: Task, form: str, step: Step, threads: int) -> Callable[[Arra
 STEPS: dict[str, tuple[str, Callable[[Task, Weights], Step]]] = {
     "module": (AS_WRITTEN, module_step),
     "cell": (AS_WRITTEN, cell_step),
-    "addmm": (SAME_ALGEBRA, lambda t, w: folded_step(t, w, addmm_product)),
+    "linear": (SAME_ALGEBRA, lambda t, w: folded_step(t, w, linear_product)),
     "onednn": (SAME_ALGEBRA, lambda t, w: folded_step(t, w, onednn_product)),
 }
+
+
+def offers(task: Task) -> list[tuple[str, str, str]]:
+    """(kind, engine, form) of every PyTorch rival of a row, nothing built yet."""
+    forms = [form for form in STEPS if form != "onednn" or task.batch > 1]
+    eager = [(STEPS[form][0], "torch eager", form) for form in forms]
+    return eager + [(STEPS[form][0], "torch.compile", form) for form in forms if form != "module"]
+
+
+def build(
+    task: Task, weights: Weights, kind: str, engine: str, form: str, threads: int
+) -> Contender:
+    """One PyTorch rival; compiling takes seconds."""
+    make = STEPS[form][1]
+    step = make(task, weights)
+    if engine == "torch.compile":
+        draw = _compiled(task, form, step, threads)
+    else:
+        draw = _drawer(task, form, step)
+    return Contender(kind, engine, form, threads, draw, lambda: torch.set_num_threads(threads))
+
+
+def forget() -> None:
+    """Drops what was compiled and packed for the rows before; their contenders are dead then."""
+    torch.compiler.reset()
+    _PACKED.clear()

@@ -1,4 +1,4 @@
-"""The work that every contender does: a recurrent model's weights, and a float64 oracle of its draws.
+"""The work that every contender does: a recurrent model's weights, and a float64 oracle.
 
 One site of a draw is
 

@@ -16,7 +16,8 @@ function(genfast_add_isa name)
   add_library(genfast_isa_${name} OBJECT csrc/cpu/isa_${name}.cpp)
   target_link_libraries(genfast_isa_${name} PRIVATE genfast_options)
   # GCC 12 takes the deliberately undefined operands inside its own AVX-512 headers for mistakes.
-  target_compile_options(genfast_isa_${name} PRIVATE -O3 -fno-math-errno -fno-exceptions -Wno-maybe-uninitialized ${ARGN})
+  target_compile_options(genfast_isa_${name} PRIVATE -O3 -fno-math-errno -fno-exceptions -Wno-uninitialized -Wno-maybe-uninitialized
+                                                            ${ARGN})
   target_link_libraries(genfast_cpu PUBLIC $<TARGET_OBJECTS:genfast_isa_${name}>)
   add_custom_command(
     OUTPUT isa_${name}.checked

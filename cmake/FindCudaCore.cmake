@@ -1,5 +1,5 @@
-# Decides GENFAST_CUDA_FOUND, and for which architectures: 80, 90a and the newest PTX that this nvcc writes, unless
-# CMAKE_CUDA_ARCHITECTURES says otherwise.
+# Decides GENFAST_CUDA_FOUND, and for which architectures: 80 (with PTX, for whatever is newer), 90a and the newest PTX
+# that this nvcc writes, unless CMAKE_CUDA_ARCHITECTURES says otherwise.
 set(GENFAST_CUDA_FOUND FALSE)
 if(GENFAST_CUDA STREQUAL "OFF")
   return()
@@ -21,7 +21,7 @@ else()
   string(REGEX MATCHALL "[0-9]+" architectures "${architectures}")
   list(SORT architectures COMPARE NATURAL)
   list(GET architectures -1 newest)
-  set(GENFAST_CUDA_ARCHITECTURES "80-real;90a-real;${newest}-virtual")
+  set(GENFAST_CUDA_ARCHITECTURES "80;90a-real;${newest}-virtual")
   # A value here keeps CMake from choosing an architecture of its own while it tests the compiler.
   set(CMAKE_CUDA_ARCHITECTURES 80)
 endif()

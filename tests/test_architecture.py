@@ -50,8 +50,8 @@ FOLDERS = {
 }
 INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]', re.MULTILINE)
 CONTAINERS = {
-    "algorithm", "any", "array", "deque", "format", "functional", "iostream", "list", "map", "memory",
-    "numeric", "optional", "set", "span", "sstream", "string", "string_view", "tuple",
+    "algorithm", "any", "array", "deque", "format", "functional", "iostream", "list", "map",
+    "memory", "numeric", "optional", "set", "span", "sstream", "string", "string_view", "tuple",
     "unordered_map", "unordered_set", "utility", "variant", "vector",
 }  # fmt: skip
 
@@ -76,7 +76,7 @@ def imports(path: Path) -> Iterator[str]:
 
 def top(module: str) -> str:
     """`genfast.program.buffers` belongs to `program`; the package itself to ``""``."""
-    return (module.split(".") + [""])[1]
+    return module.partition(".")[2].partition(".")[0]
 
 
 def python_arrows() -> dict[str, set[str]]:

@@ -67,7 +67,9 @@ def test_draw_is_the_contract(classes: int, temperature: float) -> None:
         scores, uniforms, DrawOptions(torch.full((n,), temperature), top_k, top_p)
     )
     expected = [
-        draw_by_hand(scores[i].numpy(), float(uniforms[i]), temperature, int(top_k[i]), float(top_p[i]))
+        draw_by_hand(
+            scores[i].numpy(), float(uniforms[i]), temperature, int(top_k[i]), float(top_p[i])
+        )
         for i in range(n)
     ]
     assert drawn.tolist() == expected
@@ -88,6 +90,12 @@ def test_equal_scores_are_kept_by_lower_index() -> None:
     assert Categorical(4).draw(scores[:1], uniforms[:1], options(1, 0.0)).tolist() == [1]
 
 
+def test_top_p_leaves_out_a_class_whose_mass_before_is_just_p() -> None:
+    uniforms = torch.linspace(0, LARGEST, 20)[:, None]
+    drawn = Categorical(4).draw(torch.zeros(20, 4), uniforms, options(20, top_p=0.5))
+    assert set(drawn.tolist()) == {0, 1}
+
+
 def test_tiny_top_p_keeps_the_best_class() -> None:
     scores = torch.randn(20, 9, generator=torch.Generator().manual_seed(0))
     drawn = Categorical(9).draw(scores, torch.full((20, 1), LARGEST), options(20, top_p=1e-30))
@@ -103,9 +111,9 @@ def test_running_sum_rounds_every_step_to_float32() -> None:
 @pytest.mark.parametrize(
     ("row", "what"),
     [
-        ([0.0, torch.nan, 1.0], "a NaN score"),
-        ([0.0, torch.inf, 1.0], r"a score of \+inf"),
-        ([-torch.inf] * 3, "no class left to draw"),
+        ([0.0, torch.nan, 1.0], "NaN"),
+        ([0.0, torch.inf, 1.0], r"\+inf"),
+        ([-torch.inf] * 3, "all -inf, nothing is left to draw"),
     ],
 )
 @pytest.mark.parametrize("temperature", [0.0, 1.0])
@@ -114,7 +122,7 @@ def test_draw_names_row_and_site_of_a_bad_score(
 ) -> None:
     scores = torch.zeros(4, 3)
     scores[2] = torch.tensor(row)
-    with pytest.raises(FloatingPointError, match=f"{what} in row 2, site 7"):
+    with pytest.raises(FloatingPointError, match=f"scores of row 2 at site 7 are {what}"):
         Categorical(3).draw(scores, torch.zeros(4, 1), options(4, temperature), site=7)
 
 

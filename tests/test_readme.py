@@ -49,8 +49,8 @@ def test_commands_are_what_ci_extracts(extra: str) -> None:
 
 def test_paths_exist() -> None:
     section = README.split("## How a call reaches its kernel")[1].split("\n## ")[0]
-    named = re.findall(r"`([\w/]+(?:\.\w+|/))`|`(csrc/\w+)`", section)
-    for name in (a or b for a, b in named):
+    named = re.findall(r"`([\w/]+(?:\.py|\.h|/)|csrc/\w+)`", section)
+    assert len(named) == 7
+    for name in named:
         places = (ROOT / name, ROOT / "python" / "genfast" / name, ROOT / "csrc" / "cpu" / name)
         assert any(place.exists() for place in places), name
-

@@ -246,7 +246,8 @@ def test_ten_million_draws_have_the_frequencies_of_their_scores() -> None:
 
 @pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize(
-    ("index", "draw", "expected"), [(600802, 1, 3), (3409490, 2, 3), (253230, 5, 3), (3154904, 0, 9)]
+    ("index", "draw", "expected"),
+    [(600802, 1, 3), (3409490, 2, 3), (253230, 5, 3), (3154904, 0, 9)],
 )
 def test_edge_uniforms_never_draw_an_excluded_class(
     backend: str, index: int, draw: int, expected: int
@@ -260,6 +261,14 @@ def test_edge_uniforms_never_draw_an_excluded_class(
     scores[3:10] += 5
     out = scores_model(scores).sample(1, draw + 1, seed=0, index=index, top_k=7, backend=backend)
     assert out.values[0, draw] == expected
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_equal_scores_are_kept_by_lower_index(backend: str) -> None:
+    model = scores_model(torch.zeros(8))
+    for options, kept in (({"top_k": 3}, 3), ({"top_p": 0.25}, 2), ({"temperature": 0}, 1)):
+        drawn = model.sample(20, 20, seed=0, backend=backend, **options).values
+        assert drawn.unique().tolist() == list(range(kept))
 
 
 def test_memory_of_a_draw_is_its_output() -> None:

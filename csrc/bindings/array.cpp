@@ -11,7 +11,10 @@ namespace dlpack = core::dlpack;
 
 core::DType dtype_of(const dlpack::DataType& type) {
   if (type.lanes != 1) return core::DType::kOther;
-  if (type.code == 0) return type.bits == 64 ? core::DType::kInt64 : type.bits == 32 ? core::DType::kInt32 : core::DType::kOther;
+  if (type.code == 0)
+    return type.bits == 64   ? core::DType::kInt64
+           : type.bits == 32 ? core::DType::kInt32
+                             : core::DType::kOther;
   if (type.code == 4 && type.bits == 16) return core::DType::kBFloat16;
   if (type.code != 2) return core::DType::kOther;
   return type.bits == 32   ? core::DType::kFloat32
@@ -32,7 +35,8 @@ bool contiguous(const dlpack::Tensor& tensor) {
 }
 
 core::Tensor view(const dlpack::Tensor& from, bool read_only, const char* argument, int device) {
-  core::require(from.device.type == device, argument, " must be on the ", device == 1 ? "CPU" : "GPU");
+  core::require(
+      from.device.type == device, argument, " must be on the ", device == 1 ? "CPU" : "GPU");
   core::require(contiguous(from), argument, " must be C-contiguous");
   core::Tensor tensor;
   tensor.data = static_cast<char*>(from.data) + from.byte_offset;
@@ -58,18 +62,26 @@ py::object capsule_of(const py::handle& object) {
 
 Array array(const py::handle& object, const char* argument, int device) {
   core::require(
-      py::hasattr(object, "__dlpack__"), argument, " must be an array (NumPy, torch, anything with __dlpack__), got ",
+      py::hasattr(object, "__dlpack__"), argument,
+      " must be an array (NumPy, torch, anything with __dlpack__), got ",
       std::string(py::str(py::type::of(object).attr("__name__"))));
-  // The capsule is not consumed: it owns its memory until it is collected, so keeping it keeps the array.
+  // The capsule is not consumed: it owns its memory until it is collected, so keeping it keeps the
+  // array.
   const py::object capsule = capsule_of(object);
   if (PyCapsule_IsValid(capsule.ptr(), "dltensor_versioned")) {
-    const auto* managed =
-        static_cast<dlpack::ManagedTensorVersioned*>(PyCapsule_GetPointer(capsule.ptr(), "dltensor_versioned"));
-    core::require(managed->version.major == 1, argument, ": DLPack 1 expected, got ", managed->version.major);
-    return {view(managed->tensor, (managed->flags & dlpack::kReadOnly) != 0, argument, device), capsule};
+    const auto* managed = static_cast<dlpack::ManagedTensorVersioned*>(
+        PyCapsule_GetPointer(capsule.ptr(), "dltensor_versioned"));
+    core::require(
+        managed->version.major == 1, argument, ": DLPack 1 expected, got ", managed->version.major);
+    return {
+        view(managed->tensor, (managed->flags & dlpack::kReadOnly) != 0, argument, device),
+        capsule};
   }
-  core::require(PyCapsule_IsValid(capsule.ptr(), "dltensor") != 0, argument, ": __dlpack__ gave no DLPack capsule");
-  const auto* managed = static_cast<dlpack::ManagedTensor*>(PyCapsule_GetPointer(capsule.ptr(), "dltensor"));
+  core::require(
+      PyCapsule_IsValid(capsule.ptr(), "dltensor") != 0, argument,
+      ": __dlpack__ gave no DLPack capsule");
+  const auto* managed =
+      static_cast<dlpack::ManagedTensor*>(PyCapsule_GetPointer(capsule.ptr(), "dltensor"));
   return {view(managed->tensor, false, argument, device), capsule};
 }
 

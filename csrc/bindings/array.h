@@ -16,7 +16,8 @@ struct Array {
   pybind11::object owner;
 };
 
-// C-contiguous and on `device` (DLPack's number: 1 CPU, 2 CUDA), else ValueError naming the argument.
+// C-contiguous and on `device` (DLPack's number: 1 CPU, 2 CUDA), else ValueError naming the
+// argument.
 Array array(const pybind11::handle& object, const char* argument, int device = 1);
 
 }  // namespace genfast::bindings

@@ -19,7 +19,11 @@ VectorFunction vector_function_of(const cpu::Kernels& kernels, const std::string
   throw std::invalid_argument("name must be one of exp, log, tanh, sigmoid, got " + name);
 }
 
-void vector_function(const std::string& name, const std::string& isa, const py::object& x, const py::object& out) {
+void vector_function(
+    const std::string& name,
+    const std::string& isa,
+    const py::object& x,
+    const py::object& out) {
   const Array from = array(x, "x");
   const Array to = array(out, "out");
   const float* values = core::elements<const float>(from.tensor, "x", {-1});
@@ -30,13 +34,15 @@ void vector_function(const std::string& name, const std::string& isa, const py::
 }  // namespace
 
 void register_measure(py::module_& module) {
-  module.def("vector_function", vector_function, py::arg("name"), py::arg("isa"), py::arg("x"), py::arg("out"));
+  module.def(
+      "vector_function", vector_function, py::arg("name"), py::arg("isa"), py::arg("x"),
+      py::arg("out"));
   module.def(
       "fma_peak", cpu::fma_peak, py::arg("isa"), py::arg("threads"), py::arg("seconds"),
       py::call_guard<py::gil_scoped_release>());
   module.def(
-      "read_bandwidth", cpu::read_bandwidth, py::arg("num_bytes"), py::arg("threads"), py::arg("seconds"),
-      py::call_guard<py::gil_scoped_release>());
+      "read_bandwidth", cpu::read_bandwidth, py::arg("num_bytes"), py::arg("threads"),
+      py::arg("seconds"), py::call_guard<py::gil_scoped_release>());
 }
 
 }  // namespace genfast::bindings

@@ -1,3 +1,5 @@
+#include "program/program.h"
+
 #include <pybind11/stl.h>
 
 #include <map>
@@ -7,7 +9,6 @@
 
 #include "bindings/array.h"
 #include "bindings/register.h"
-#include "program/program.h"
 
 namespace py = pybind11;
 
@@ -31,7 +32,9 @@ T named(const std::map<std::string, T>& words, const std::string& word, const ch
 const std::map<std::string, program::Order> kOrders = {
     {"sequence", program::Order::kSequence},
     {"raster", program::Order::kRaster}};
-const std::map<std::string, program::Kind> kKinds = {{"f32", program::Kind::kF32}, {"sym", program::Kind::kSym}};
+const std::map<std::string, program::Kind> kKinds = {
+    {"f32", program::Kind::kF32},
+    {"sym", program::Kind::kSym}};
 const std::map<std::string, program::Phase> kPhases = {
     {"start", program::Phase::kStart},
     {"row", program::Phase::kRow},
@@ -41,22 +44,26 @@ const std::map<std::string, program::TermKind> kTerms = {
     {"look", program::TermKind::kLook},
     {"add", program::TermKind::kAdd}};
 const std::map<std::string, program::Epilogue> kEpilogues = {
-    {"none", program::Epilogue::kNone},
-    {"relu", program::Epilogue::kRelu},
-    {"tanh", program::Epilogue::kTanh},
-    {"sigmoid", program::Epilogue::kSigmoid},
-    {"gate", program::Epilogue::kGate},
-    {"lstm", program::Epilogue::kLstm},
+    {"none", program::Epilogue::kNone}, {"relu", program::Epilogue::kRelu},
+    {"tanh", program::Epilogue::kTanh}, {"sigmoid", program::Epilogue::kSigmoid},
+    {"gate", program::Epilogue::kGate}, {"lstm", program::Epilogue::kLstm},
     {"gru", program::Epilogue::kGru}};
 const std::map<std::string, int> kHeads = {{"categorical", 0}};
 
-program::Ref ref(const RefTuple& tuple) { return {std::get<0>(tuple), std::get<1>(tuple), std::get<2>(tuple)}; }
+program::Ref ref(const RefTuple& tuple) {
+  return {std::get<0>(tuple), std::get<1>(tuple), std::get<2>(tuple)};
+}
 
 std::unique_ptr<Program> make(const std::string& order, int64_t rows, int64_t columns) {
   return std::make_unique<Program>(named(kOrders, order, "order"), rows, columns);
 }
 
-int buffer(Program& program, std::string name, int64_t width, const std::string& kind, int64_t vocabulary) {
+int buffer(
+    Program& program,
+    std::string name,
+    int64_t width,
+    const std::string& kind,
+    int64_t vocabulary) {
   return program.add_buffer({std::move(name), width, named(kKinds, kind, "kind"), vocabulary});
 }
 
@@ -76,7 +83,8 @@ void sum(
   for (const auto& [kind, weights, term_ref] : terms) {
     kinds.push_back(named(kTerms, kind, "term"));
     refs.push_back(ref(term_ref));
-    arrays.push_back(weights.is_none() ? std::nullopt : std::optional<Array>(array(weights, "weights")));
+    arrays.push_back(
+        weights.is_none() ? std::nullopt : std::optional<Array>(array(weights, "weights")));
   }
   std::vector<const core::Tensor*> weights;
   for (const std::optional<Array>& term : arrays) weights.push_back(term ? &term->tensor : nullptr);
@@ -87,7 +95,12 @@ void sum(
       bias_array ? &bias_array->tensor : nullptr, kinds, weights, refs, state_refs);
 }
 
-void draw(Program& program, const std::string& phase, int target, const std::string& head, const RefTuple& scores) {
+void draw(
+    Program& program,
+    const std::string& phase,
+    int target,
+    const std::string& head,
+    const RefTuple& scores) {
   named(kHeads, head, "head");
   program.add_draw(named(kPhases, phase, "phase"), target, ref(scores));
 }
@@ -97,7 +110,9 @@ void draw(Program& program, const std::string& phase, int target, const std::str
 void register_program(py::module_& module) {
   py::class_<Program, std::shared_ptr<Program>>(module, "Program")
       .def(py::init(&make), py::arg("order"), py::arg("rows"), py::arg("columns"))
-      .def("buffer", buffer, py::arg("name"), py::arg("width"), py::arg("kind"), py::arg("vocabulary"))
+      .def(
+          "buffer", buffer, py::arg("name"), py::arg("width"), py::arg("kind"),
+          py::arg("vocabulary"))
       .def(
           "input",
           [](Program& program, int target, const std::string& phase) {
@@ -105,8 +120,8 @@ void register_program(py::module_& module) {
           },
           py::arg("target"), py::arg("phase"))
       .def(
-          "sum", sum, py::arg("phase"), py::arg("targets"), py::arg("epilogue"), py::arg("bias").none(true),
-          py::arg("terms"), py::arg("states"))
+          "sum", sum, py::arg("phase"), py::arg("targets"), py::arg("epilogue"),
+          py::arg("bias").none(true), py::arg("terms"), py::arg("states"))
       .def("draw", draw, py::arg("phase"), py::arg("target"), py::arg("head"), py::arg("ref"))
       .def("finish", &Program::finish)
       .def_property_readonly("weight_bytes", &Program::weight_bytes)

@@ -14,19 +14,27 @@ namespace {
 
 // A session, and the bound arrays that it borrows.
 struct BoundSession {
-  BoundSession(std::shared_ptr<cpu::Executor> executor, int64_t batch) : session(std::move(executor), batch) {}
+  BoundSession(std::shared_ptr<cpu::Executor> executor, int64_t batch)
+      : session(std::move(executor), batch) {}
 
   cpu::Session session;
   std::vector<Array> arrays;
 };
 
-std::shared_ptr<cpu::Executor> make_executor(const std::shared_ptr<program::Program>& program, const std::string& isa) {
+std::shared_ptr<cpu::Executor> make_executor(
+    const std::shared_ptr<program::Program>& program,
+    const std::string& isa) {
   const py::gil_scoped_release release;
   return std::make_shared<cpu::Executor>(program, isa);
 }
 
-void options(BoundSession& self, const py::object& temperature, const py::object& top_k, const py::object& top_p) {
-  const Array arrays[] = {array(temperature, "temperature"), array(top_k, "top_k"), array(top_p, "top_p")};
+void options(
+    BoundSession& self,
+    const py::object& temperature,
+    const py::object& top_k,
+    const py::object& top_p) {
+  const Array arrays[] = {
+      array(temperature, "temperature"), array(top_k, "top_k"), array(top_p, "top_p")};
   self.session.options(arrays[0].tensor, arrays[1].tensor, arrays[2].tensor);
 }
 
@@ -41,10 +49,14 @@ void bind(
     return object.is_none() ? std::nullopt : std::optional<Array>(array(object, argument));
   };
   const std::optional<Array> arrays[] = {
-      array(uniforms, "uniforms"), array(values, "values"), optional(forced, "forced"), optional(scores, "scores"),
-      optional(log_probs, "log_probs")};
-  const auto tensor = [](const std::optional<Array>& given) { return given ? &given->tensor : nullptr; };
-  self.session.bind(*tensor(arrays[0]), *tensor(arrays[1]), tensor(arrays[2]), tensor(arrays[3]), tensor(arrays[4]));
+      array(uniforms, "uniforms"), array(values, "values"), optional(forced, "forced"),
+      optional(scores, "scores"), optional(log_probs, "log_probs")};
+  const auto tensor = [](const std::optional<Array>& given) {
+    return given ? &given->tensor : nullptr;
+  };
+  self.session.bind(
+      *tensor(arrays[0]), *tensor(arrays[1]), tensor(arrays[2]), tensor(arrays[3]),
+      tensor(arrays[4]));
   self.arrays.clear();
   for (const std::optional<Array>& given : arrays)
     if (given) self.arrays.push_back(*given);
@@ -70,11 +82,14 @@ int64_t advance(BoundSession& self, int64_t first, int64_t count, int threads) {
 void register_session(py::module_& module) {
   py::class_<cpu::Executor, std::shared_ptr<cpu::Executor>>(module, "Executor")
       .def(py::init(&make_executor), py::arg("program"), py::arg("isa") = "")
-      .def_property_readonly("isa", [](const cpu::Executor& self) { return std::string(self.kernels().name); })
+      .def_property_readonly(
+          "isa", [](const cpu::Executor& self) { return std::string(self.kernels().name); })
       .def_property_readonly("packed_bytes", &cpu::Executor::packed_bytes);
 
   py::class_<BoundSession>(module, "Session")
-      .def(py::init<std::shared_ptr<cpu::Executor>, int64_t>(), py::arg("executor"), py::arg("batch"))
+      .def(
+          py::init<std::shared_ptr<cpu::Executor>, int64_t>(), py::arg("executor"),
+          py::arg("batch"))
       .def("options", options, py::arg("temperature"), py::arg("top_k"), py::arg("top_p"))
       .def(
           "input",
@@ -87,7 +102,10 @@ void register_session(py::module_& module) {
           py::arg("scores") = py::none(), py::arg("log_probs") = py::none())
       .def("advance", advance, py::arg("first"), py::arg("count"), py::arg("threads"))
       .def(
-          "reset", [](BoundSession& self, const py::object& rows) { self.session.reset(array(rows, "rows").tensor); },
+          "reset",
+          [](BoundSession& self, const py::object& rows) {
+            self.session.reset(array(rows, "rows").tensor);
+          },
           py::arg("rows"))
       .def(
           "select",
@@ -97,10 +115,15 @@ void register_session(py::module_& module) {
           },
           py::arg("rows"))
       .def("state", [](const BoundSession& self) { return py::bytes(self.session.state()); })
-      .def("restore", [](BoundSession& self, const py::bytes& state) { self.session.restore(state); }, py::arg("state"))
+      .def(
+          "restore",
+          [](BoundSession& self, const py::bytes& state) { self.session.restore(state); },
+          py::arg("state"))
       .def_property_readonly("batch", [](const BoundSession& self) { return self.session.batch(); })
-      .def_property_readonly("position", [](const BoundSession& self) { return self.session.position(); })
-      .def_property_readonly("scratch_bytes", [](const BoundSession& self) { return self.session.scratch_bytes(); });
+      .def_property_readonly(
+          "position", [](const BoundSession& self) { return self.session.position(); })
+      .def_property_readonly(
+          "scratch_bytes", [](const BoundSession& self) { return self.session.scratch_bytes(); });
 }
 
 }  // namespace genfast::bindings

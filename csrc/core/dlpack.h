@@ -1,4 +1,5 @@
-// The structures of DLPack, version 1 (dmlc/dlpack), declared by hand: how tensors cross from any library.
+// The structures of DLPack, version 1 (dmlc/dlpack), declared by hand: how tensors cross from any
+// library.
 #pragma once
 
 #include <cstdint>

@@ -7,7 +7,8 @@
 
 namespace genfast::core {
 
-// std::invalid_argument is ValueError, std::runtime_error is RuntimeError; scores that cannot be drawn from are this.
+// std::invalid_argument is ValueError, std::runtime_error is RuntimeError; scores that cannot be
+// drawn from are this.
 class FloatingPointError : public std::runtime_error {
  public:
   using std::runtime_error::runtime_error;

@@ -10,7 +10,9 @@ namespace {
 constexpr int kLanes = 8;
 constexpr uint64_t kMultiplier = 0x9e3779b97f4a7c15u;  // 2^64 over the golden ratio, odd
 
-constexpr uint64_t step(uint64_t lane, uint64_t word) { return std::rotl((lane ^ word) * kMultiplier, 29); }
+constexpr uint64_t step(uint64_t lane, uint64_t word) {
+  return std::rotl((lane ^ word) * kMultiplier, 29);
+}
 
 // The finalizer of SplitMix64: every bit of x moves every bit of the result.
 constexpr uint64_t mix(uint64_t x) {
@@ -39,10 +41,12 @@ uint64_t hash_bytes(const char* bytes, size_t count) {
 uint64_t weight_hash(const std::vector<Tensor>& tensors) {
   uint64_t hash = mix(tensors.size());
   for (const Tensor& tensor : tensors) {
-    hash = step(hash, static_cast<uint64_t>(tensor.dtype) * 64 + static_cast<uint64_t>(tensor.item_bytes));
+    hash = step(
+        hash, static_cast<uint64_t>(tensor.dtype) * 64 + static_cast<uint64_t>(tensor.item_bytes));
     hash = step(hash, tensor.shape.size());
     for (const int64_t side : tensor.shape) hash = step(hash, static_cast<uint64_t>(side));
-    const size_t bytes = static_cast<size_t>(tensor.size()) * static_cast<size_t>(tensor.item_bytes);
+    const size_t bytes =
+        static_cast<size_t>(tensor.size()) * static_cast<size_t>(tensor.item_bytes);
     hash = step(hash, hash_bytes(static_cast<const char*>(tensor.data), bytes));
   }
   return mix(hash);

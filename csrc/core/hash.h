@@ -8,8 +8,8 @@
 
 namespace genfast::core {
 
-// Over bytes, dtypes, shapes and order. One changed word always changes it: each step is a bijection of the lane it
-// feeds. Reads the weights once, at about 8 bytes a cycle.
+// Over bytes, dtypes, shapes and order. One changed word always changes it: each step is a
+// bijection of the lane it feeds. Reads the weights once, at about 8 bytes a cycle.
 uint64_t weight_hash(const std::vector<Tensor>& tensors);
 
 }  // namespace genfast::core

@@ -14,8 +14,8 @@
 
 namespace genfast::core {
 
-// An array of zeros, aligned to cache lines; from 2 MB on to huge pages, which the system is asked for: a sweep over
-// 17 MB of weights would otherwise miss the TLB at every page.
+// An array of zeros, aligned to cache lines; from 2 MB on to huge pages, which the system is asked
+// for: a sweep over 17 MB of weights would otherwise miss the TLB at every page.
 template <typename T>
 class Aligned {
  public:

@@ -58,15 +58,20 @@ inline std::string describe(const std::vector<int64_t>& shape) {
   return out + (shape.size() == 1 ? ",)" : ")");
 }
 
-// The elements of a tensor of type T and this shape (-1: any side), else ValueError naming the argument.
+// The elements of a tensor of type T and this shape (-1: any side), else ValueError naming the
+// argument.
 template <typename T>
 T* elements(const Tensor& tensor, const char* argument, const std::vector<int64_t>& shape) {
-  bool fits = tensor.dtype == DTypeOf<std::remove_const_t<T>>::value && tensor.shape.size() == shape.size();
-  for (size_t i = 0; fits && i < shape.size(); ++i) fits = shape[i] < 0 || shape[i] == tensor.shape[i];
+  bool fits =
+      tensor.dtype == DTypeOf<std::remove_const_t<T>>::value && tensor.shape.size() == shape.size();
+  for (size_t i = 0; fits && i < shape.size(); ++i)
+    fits = shape[i] < 0 || shape[i] == tensor.shape[i];
   require(
-      fits, argument, " must be ", name_of(DTypeOf<std::remove_const_t<T>>::value), " ", describe(shape), ", got ",
-      name_of(tensor.dtype), " ", describe(tensor.shape));
-  require(std::is_const_v<T> || !tensor.read_only, argument, " must be writable, got a read-only array");
+      fits, argument, " must be ", name_of(DTypeOf<std::remove_const_t<T>>::value), " ",
+      describe(shape), ", got ", name_of(tensor.dtype), " ", describe(tensor.shape));
+  require(
+      std::is_const_v<T> || !tensor.read_only, argument,
+      " must be writable, got a read-only array");
   return static_cast<T*>(tensor.data);
 }
 

@@ -2,8 +2,8 @@
 
 #include <pthread.h>
 
-#include <chrono>
 #include <cfenv>
+#include <chrono>
 
 #if defined(__x86_64__)
 #include <immintrin.h>
@@ -20,6 +20,14 @@ void pause() {
 #else
   std::this_thread::yield();
 #endif
+}
+
+// Asks a microsecond or so, without a pause: what is awaited comes within a site.
+template <typename Ready>
+bool poll(const Ready& ready) {
+  for (int i = 0; i < 1000; ++i)
+    if (ready()) return true;
+  return false;
 }
 
 // Spins until ready() or the deadline; says whether it was ready.
@@ -56,25 +64,23 @@ std::atomic<ThreadPool*> the_pool{nullptr};
 
 }  // namespace
 
-void Barrier::wait() {
-  const uint32_t generation = generation_.load(std::memory_order_relaxed);
-  if (arrived_.fetch_add(1, std::memory_order_acq_rel) + 1 == threads_) {
-    arrived_.store(0, std::memory_order_relaxed);
-    generation_.store(generation + 1, std::memory_order_release);
-    return;
+void Barrier::wait(int thread) {
+  const uint64_t arrival =
+      arrivals_[static_cast<size_t>(thread)].count.load(std::memory_order_relaxed) + 1;
+  arrivals_[static_cast<size_t>(thread)].count.store(arrival, std::memory_order_release);
+  for (const Arrivals& other : arrivals_) {
+    const auto arrived = [&] { return other.count.load(std::memory_order_acquire) >= arrival; };
+    if (poll(arrived) || spin(arrived)) continue;
+    stalls_.fetch_add(1, std::memory_order_relaxed);
+    do std::this_thread::yield();
+    while (!spin(arrived));
   }
-  const auto passed = [&] { return generation_.load(std::memory_order_acquire) != generation; };
-  if (spin(passed)) return;
-  stalls_.fetch_add(1, std::memory_order_relaxed);
-  do std::this_thread::yield();
-  while (!spin(passed));
 }
 
 ThreadPool& ThreadPool::instance() {
   static std::mutex making;
   static const int registered = pthread_atfork(
-      [] { making.lock(); },
-      [] { making.unlock(); },
+      [] { making.lock(); }, [] { making.unlock(); },
       [] {
         the_pool.store(nullptr);
         making.unlock();
@@ -120,7 +126,8 @@ void ThreadPool::run(int threads, const std::function<void(int)>& job) {
     if (error) std::rethrow_exception(error);
 }
 
-// Called between jobs, so a new worker has seen all of the jobs begun so far, however late it first runs.
+// Called between jobs, so a new worker has seen all of the jobs begun so far, however late it first
+// runs.
 void ThreadPool::grow(int workers) {
   while (static_cast<int>(workers_.size()) < workers) {
     const int number = static_cast<int>(workers_.size()) + 1;
@@ -131,7 +138,9 @@ void ThreadPool::grow(int workers) {
 
 void ThreadPool::work(int number, uint64_t seen) {
   while (true) {
-    const auto ready = [&] { return started_.load(std::memory_order_acquire) != seen || stopping_.load(); };
+    const auto ready = [&] {
+      return started_.load(std::memory_order_acquire) != seen || stopping_.load();
+    };
     if (!spin(ready)) {
       std::unique_lock<std::mutex> lock(mutex_);
       wake_.wait(lock, ready);

@@ -1,8 +1,9 @@
 // A pool of threads of the core's own: one job at a time, callers queue.
 //
-// Workers spin a bounded time after a job, then sleep. A forked child starts with a pool of no workers. Every thread of
-// a job, the caller too, computes in the default floating-point mode (round to nearest, denormals kept) whatever the
-// caller had set, so that a sample does not depend on it.
+// Workers spin a bounded time after a job, then sleep. A forked child starts with a pool of no
+// workers. Every thread of a job, the caller too, computes in the default floating-point mode
+// (round to nearest, denormals kept) whatever the caller had set, so that a sample does not depend
+// on it.
 #pragma once
 
 #include <atomic>
@@ -16,20 +17,24 @@
 
 namespace genfast::core {
 
-// Threads of one job meet here, several times a site: they spin, and yield after a while in case a core is shared.
+// Threads of one job meet here, several times a site. Each counts its arrivals in a cache line of
+// its own, which the others read: one transfer between cores, where a shared counter costs two or
+// three. They spin, and yield after a while in case a core is shared.
 class Barrier {
  public:
-  explicit Barrier(int threads) : threads_(threads) {}
-  void wait();
+  explicit Barrier(int threads) : arrivals_(static_cast<size_t>(threads)) {}
+  void wait(int thread);
 
   // Waits that outlasted their spin: the thread waited for was not running.
   int stalls() const { return stalls_.load(std::memory_order_relaxed); }
 
  private:
-  const int threads_;
+  struct alignas(64) Arrivals {
+    std::atomic<uint64_t> count{0};
+  };
+
+  std::vector<Arrivals> arrivals_;
   std::atomic<int> stalls_{0};
-  alignas(64) std::atomic<int> arrived_{0};
-  alignas(64) std::atomic<uint32_t> generation_{0};
 };
 
 class ThreadPool {
@@ -37,8 +42,8 @@ class ThreadPool {
   // The process's pool.
   static ThreadPool& instance();
 
-  // Runs job(0) here and job(1) .. job(threads - 1) on workers; returns when all have ended. The first exception, by
-  // thread number, is rethrown then.
+  // Runs job(0) here and job(1) .. job(threads - 1) on workers; returns when all have ended. The
+  // first exception, by thread number, is rethrown then.
   void run(int threads, const std::function<void(int)>& job);
 
   ~ThreadPool();

@@ -1,8 +1,8 @@
 // The categorical head: temperature, top-k, top-p and the draw, a few rows at a time.
 //
-// The draw is the first kept class whose running float32 sum exceeds uniform * total. A running sum is a chain of
-// additions, so rows are summed side by side: eight chains hide each other's latency. Running sums never fall, so the
-// class is the number of sums that do not exceed the edge.
+// The draw is the first kept class whose running float32 sum exceeds uniform * total. A running sum
+// is a chain of additions, so rows are summed side by side: eight chains hide each other's latency.
+// Running sums never fall, so the class is the number of sums that do not exceed the edge.
 #pragma once
 
 #include <math.h>
@@ -16,8 +16,14 @@ inline constexpr int kDrawRows = 8;
 
 static inline int32_t padded(int32_t classes) { return (classes + kLanes - 1) / kLanes * kLanes; }
 
-// Scores of one row over the temperature, -inf behind the last class. Returns what is wrong with them.
-static DrawError scale(const float* scores, int32_t classes, float temperature, float* scaled, float* greatest) {
+// Scores of one row over the temperature, -inf behind the last class. Returns what is wrong with
+// them.
+static DrawError scale(
+    const float* scores,
+    int32_t classes,
+    float temperature,
+    float* scaled,
+    float* greatest) {
   const Vec lowest = broadcast(-INFINITY);
   const Vec divisor = broadcast(temperature);
   Vec most = lowest;
@@ -58,8 +64,16 @@ static void sink(const float* scores, int32_t* heap, int32_t size, int32_t at) {
   }
 }
 
-// Excludes (-inf) what top-k and top-p leave out. order: room for `classes` numbers; w: as many weights.
-static void keep(float* scores, int32_t classes, int64_t top_k, float top_p, float greatest, int32_t* order, float* w) {
+// Excludes (-inf) what top-k and top-p leave out. order: room for `classes` numbers; w: as many
+// weights.
+static void keep(
+    float* scores,
+    int32_t classes,
+    int64_t top_k,
+    float top_p,
+    float greatest,
+    int32_t* order,
+    float* w) {
   const int32_t kept_by_k = top_k > 0 && top_k < classes ? static_cast<int32_t>(top_k) : classes;
   for (int32_t c = 0; c < classes; ++c) order[c] = c;
   for (int32_t at = classes / 2; at-- > 0;) sink(scores, order, classes, at);
@@ -90,7 +104,8 @@ static void running_sums(float* weights, int32_t stride, int rows, int32_t class
     float run[kDrawRows] = {};
     for (int32_t c = 0; c < classes; ++c)
 #pragma GCC unroll 8
-      for (int r = 0; r < kDrawRows; ++r) weights[r * stride + c] = run[r] += weights[r * stride + c];
+      for (int r = 0; r < kDrawRows; ++r)
+        weights[r * stride + c] = run[r] += weights[r * stride + c];
     return;
   }
   for (int r = 0; r < rows; ++r) {
@@ -120,20 +135,22 @@ static int32_t last_of_weight(const float* weights, int32_t classes) {
 static float log_prob(const float* scores, int32_t classes, int32_t symbol, float* scratch) {
   float greatest;
   scale(scores, classes, 1.0f, scratch, &greatest);
-  for (int32_t c = 0; c < classes; c += kLanes) store(scratch + c, exp(load(scratch + c) - broadcast(greatest)));
+  for (int32_t c = 0; c < classes; c += kLanes)
+    store(scratch + c, exp(load(scratch + c) - broadcast(greatest)));
   double total = 0.0;
   for (int32_t c = 0; c < classes; ++c) total += scratch[c];
   return static_cast<float>(static_cast<double>(scores[symbol]) - greatest - ::log(total));
 }
 
-// Weights of one row, exp(score - max) of what is kept, or the symbol itself where nothing is left to chance (-1 if
-// the row draws).
+// Weights of one row, exp(score - max) of what is kept, or the symbol itself where nothing is left
+// to chance (-1 if the row draws).
 static int32_t prepare(DrawArgs& draw, int32_t row, float* weights, float* scratch) {
   const float* scores = draw.scores.data + row * draw.scores.stride;
   const int32_t classes = draw.classes;
   const float temperature = draw.temperature[row];
   float greatest;
-  const DrawError error = scale(scores, classes, temperature == 0.0f ? 1.0f : temperature, weights, &greatest);
+  const DrawError error =
+      scale(scores, classes, temperature == 0.0f ? 1.0f : temperature, weights, &greatest);
   if (error != DrawError::kNone && draw.error == DrawError::kNone) {
     draw.error = error;
     draw.error_row = row;
@@ -144,7 +161,9 @@ static int32_t prepare(DrawArgs& draw, int32_t row, float* weights, float* scrat
   if (temperature == 0.0f) return first_equal(weights, classes, greatest);
   if (draw.top_k[row] > 0 || draw.top_p[row] < 1.0f) {
     int32_t* order = reinterpret_cast<int32_t*>(scratch);
-    keep(weights, classes, draw.top_k[row], draw.top_p[row], greatest, order, scratch + padded(classes));
+    keep(
+        weights, classes, draw.top_k[row], draw.top_p[row], greatest, order,
+        scratch + padded(classes));
   }
   const Vec most = broadcast(greatest);
   for (int32_t c = 0; c < classes; c += kLanes) store(weights + c, exp(load(weights + c) - most));
@@ -166,12 +185,14 @@ static void draw_categorical(DrawArgs& draw) {
     running_sums(draw.scratch, stride, rows, draw.classes);
     for (int r = 0; r < rows; ++r) {
       const float uniform = draw.uniforms[(row + r) * draw.uniforms_stride];
-      if (symbols[r] < 0) symbols[r] = choose(draw.scratch + r * stride, draw.classes, last[r], uniform);
+      if (symbols[r] < 0)
+        symbols[r] = choose(draw.scratch + r * stride, draw.classes, last[r], uniform);
       draw.symbols[row + r] = symbols[r];
       draw.values[(row + r) * draw.values_stride] = symbols[r];
       if (draw.log_probs == nullptr) continue;
       const float* scores = draw.scores.data + (row + r) * draw.scores.stride;
-      draw.log_probs[(row + r) * draw.log_probs_stride] = log_prob(scores, draw.classes, symbols[r], scratch);
+      draw.log_probs[(row + r) * draw.log_probs_stride] =
+          log_prob(scores, draw.classes, symbols[r], scratch);
     }
   }
 }

@@ -5,7 +5,8 @@
 
 namespace genfast::cpu::GENFAST_ISA_NAMESPACE {
 
-// Twelve independent chains: latency of two to four cycles at two multiply-adds a cycle needs eight.
+// Twelve independent chains: latency of two to four cycles at two multiply-adds a cycle needs
+// eight.
 static int64_t multiply_adds(int64_t rounds, float* sink) {
   constexpr int kChains = 12;
   Vec acc[kChains];

@@ -53,8 +53,9 @@ const Kernels& kernels_for(const std::string& isa) {
     widest = level.kernels;
   }
   core::require(
-      wanted.empty(), isa.empty() ? "GENFAST_ISA" : "isa", " must be one that this build has and this processor runs (",
-      joined(available_isas()), "), got ", wanted);
+      wanted.empty(), isa.empty() ? "GENFAST_ISA" : "isa",
+      " must be one that this build has and this processor runs (", joined(available_isas()),
+      "), got ", wanted);
   return *widest;
 }
 

@@ -29,21 +29,27 @@ std::vector<Reach> reaches(const program::Program& program) {
   return reach;
 }
 
-// Readers load whole vectors past a buffer's end, so a row has one to spare. An odd number of cache lines a row keeps
-// the rows of a tile off each other's cache sets.
+// Readers load whole vectors past a buffer's end, so a row has one to spare. An odd number of cache
+// lines a row keeps the rows of a tile off each other's cache sets.
 int64_t stride_of(int64_t width) {
   constexpr int64_t kLine = 16;
   const int64_t lines = (width + kLine - 1) / kLine + 1;
   return (lines | 1) * kLine;
 }
 
-Layout layout_of(const program::Program& program, const program::Buffer& buffer, const Reach& reach) {
+Layout layout_of(
+    const program::Program& program,
+    const program::Buffer& buffer,
+    const Reach& reach) {
   Layout layout;
   layout.stride = buffer.kind == program::Kind::kSym ? 1 : stride_of(buffer.width);
   const Phase phase = program.instructions()[static_cast<size_t>(buffer.writer)].phase;
-  layout.one_slot = phase == Phase::kStart || (phase == Phase::kSite && reach.up + reach.left + reach.right == 0);
+  layout.one_slot =
+      phase == Phase::kStart || (phase == Phase::kSite && reach.up + reach.left + reach.right == 0);
   if (layout.one_slot) return layout;
-  const auto ring = [](int reach) { return static_cast<int32_t>(std::bit_ceil(static_cast<uint32_t>(reach) + 1)); };
+  const auto ring = [](int reach) {
+    return static_cast<int32_t>(std::bit_ceil(static_cast<uint32_t>(reach) + 1));
+  };
   if (program.order() == program::Order::kSequence) {
     layout.slots = ring(reach.left);
     layout.column_mask = layout.slots - 1;
@@ -69,11 +75,12 @@ Executor::Executor(std::shared_ptr<const program::Program> program, const std::s
         instruction.op != program::Op::kInput || instruction.phase == Phase::kStart,
         "Executor: inputs must be known from the start, got one known ahead of each row");
     core::require(
-        static_cast<int>(instruction.terms.size()) <= kMaxTerms, "Executor: a sum must have at most ", kMaxTerms,
-        " terms, got ", instruction.terms.size());
+        static_cast<int>(instruction.terms.size()) <= kMaxTerms,
+        "Executor: a sum must have at most ", kMaxTerms, " terms, got ", instruction.terms.size());
     draws_ += instruction.op == program::Op::kDraw;
     packed_.push_back(
-        instruction.op == program::Op::kSum ? pack(*program_, instruction, kernels_->lanes) : PackedSum{});
+        instruction.op == program::Op::kSum ? pack(*program_, instruction, kernels_->lanes)
+                                            : PackedSum{});
     matrix_bytes_ += static_cast<int64_t>(packed_.back().weights.bytes());
   }
 }

@@ -1,4 +1,5 @@
-// A finished program, packed for one instruction set, with the plan of where its buffers lie. Sessions share it.
+// A finished program, packed for one instruction set, with the plan of where its buffers lie.
+// Sessions share it.
 #pragma once
 
 #include <memory>
@@ -10,18 +11,19 @@
 
 namespace genfast::cpu {
 
-// Where the values of one buffer lie: slots of [batch][stride], one for each site that somebody still reads.
+// Where the values of one buffer lie: slots of [batch][stride], one for each site that somebody
+// still reads.
 //
 //   sequence   a ring of columns
-//   raster     a ring of rows, each [left border | columns | right border], so that no reader needs a branch
-//   start      one slot
+//   raster     a ring of rows, each [left border | columns | right border], so that no reader needs
+//   a branch start      one slot
 struct Layout {
   int32_t row_mask = 0;     // ring of rows, a power of two, less one
   int32_t column_mask = 0;  // sequence: ring of columns, a power of two, less one
   int32_t row_slots = 1;    // slots of one row
   int32_t left = 0;         // border columns before column 0
   int32_t slots = 1;
-  int64_t stride = 0;       // floats a row of the batch; symbols: 1
+  int64_t stride = 0;  // floats a row of the batch; symbols: 1
   bool one_slot = false;
 
   int64_t slot(int64_t y, int64_t x) const {

@@ -24,7 +24,7 @@ struct Session::Frame {
   std::vector<SumArgs> sums;             // one an instruction
   std::vector<std::vector<Term>> terms;  // what sums[i].terms points to
   core::Aligned<float> scratch;          // of the draw
-  int64_t step = 0;  // instructions finished in this run
+  int64_t step = 0;                      // instructions finished in this run
   Failure failure;
 };
 

@@ -1,8 +1,9 @@
-// What a kernel is asked to do, as plain structs, and the table of kernels that one instruction set offers.
+// What a kernel is asked to do, as plain structs, and the table of kernels that one instruction set
+// offers.
 //
-// Every instruction set compiles the same sources in a namespace of its own (isa_*.cpp), so this header, which all of
-// them see, declares data and function pointers only: an inline function here could be compiled with AVX-512 and be
-// the copy that the linker keeps for everyone.
+// Every instruction set compiles the same sources in a namespace of its own (isa_*.cpp), so this
+// header, which all of them see, declares data and function pointers only: an inline function here
+// could be compiled with AVX-512 and be the copy that the linker keeps for everyone.
 #pragma once
 
 #include <stddef.h>
@@ -12,7 +13,8 @@ namespace genfast::cpu {
 
 inline constexpr int kMaxTerms = 32;  // terms of one kind in a sum
 inline constexpr int kMaxStates = 2;
-inline constexpr int kDrawScratchRows = 10;  // of as many floats as there are classes, rounded up to 16
+inline constexpr int kDrawScratchRows =
+    10;  // of as many floats as there are classes, rounded up to 16
 
 enum class Epilogue : int32_t { kNone, kRelu, kTanh, kSigmoid, kGate, kLstm, kGru };
 
@@ -22,7 +24,8 @@ struct Rows {
   int64_t stride;
 };
 
-// One term of a sum. A chain is bias, then the terms in order; a run of matrix terms keeps it in registers.
+// One term of a sum. A chain is bias, then the terms in order; a run of matrix terms keeps it in
+// registers.
 struct Term {
   enum Kind : int32_t { kMat, kLook, kAdd } kind;
   int32_t width;           // kMat: k, the values of `input` used
@@ -31,28 +34,30 @@ struct Term {
   const float* table;      // kLook: [vocabulary + 1][packed width], in packed order
 };
 
-// Packed order of the pre-activations: groups of `lanes` units; in a group the gates one after the other, a vector each.
-// A panel is `vectors` consecutive vectors; its weights lie as [k of all matrix terms][vectors * lanes].
+// Packed order of the pre-activations: groups of `lanes` units; in a group the gates one after the
+// other, a vector each. A panel is `vectors` consecutive vectors; its weights lie as [k of all
+// matrix terms][vectors * lanes].
 struct SumArgs {
   Epilogue epilogue;
   int32_t units;
   int32_t vectors;       // of a panel
   int32_t last_vectors;  // of the last panel
   int32_t panels;
-  int32_t depth;         // k of all matrix terms together
+  int32_t depth;  // k of all matrix terms together
   const float* weights;
   const float* bias;     // packed order, never null
   int64_t packed_width;  // floats a packed row of a table
   const Term* terms;
   int32_t num_terms;
   Rows states[kMaxStates];  // lstm: c'; gru: rec, h'
-  float* target;            // h or y: row r at target + r * target_stride, whole vectors are written
+  float* target;  // h or y: row r at target + r * target_stride, whole vectors are written
   int64_t target_stride;
-  float* cell;              // lstm: c
+  float* cell;  // lstm: c
   int64_t cell_stride;
   int32_t row_begin, row_end;
   int32_t panel_begin, panel_end;
-  bool reverse;  // panels from the last to the first: what the sweep before left in the cache is met first
+  bool reverse;  // panels from the last to the first: what the sweep before left in the cache is
+                 // met first
 };
 
 enum class DrawError : int32_t { kNone, kNotANumber, kInfinite, kNothingLeft };
@@ -90,8 +95,9 @@ struct Kernels {
   void (*log)(const float* x, float* y, int64_t n);
   void (*tanh)(const float* x, float* y, int64_t n);
   void (*sigmoid)(const float* x, float* y, int64_t n);
-  // Ceilings: runs `rounds` rounds of independent multiply-adds in registers and returns how many multiply-adds that
-  // was; reads `floats` floats (a multiple of 64 vectors' worth is used) and returns their sum.
+  // Ceilings: runs `rounds` rounds of independent multiply-adds in registers and returns how many
+  // multiply-adds that was; reads `floats` floats (a multiple of 64 vectors' worth is used) and
+  // returns their sum.
   int64_t (*multiply_adds)(int64_t rounds, float* sink);
   float (*read)(const float* data, int64_t floats);
 };

@@ -1,4 +1,5 @@
-// Everything that one instruction set compiles; isa_*.cpp names its namespace and level, then includes this.
+// Everything that one instruction set compiles; isa_*.cpp names its namespace and level, then
+// includes this.
 #include "core/threefry.h"
 #include "cpu/categorical.h"
 #include "cpu/ceilings.h"
@@ -6,7 +7,12 @@
 
 namespace genfast::cpu::GENFAST_ISA_NAMESPACE {
 
-static void fill_uniforms(uint64_t seed, uint32_t index, uint64_t first, int64_t count, float* out) {
+static void fill_uniforms(
+    uint64_t seed,
+    uint32_t index,
+    uint64_t first,
+    int64_t count,
+    float* out) {
   int64_t i = 0;
   if (first % 2 == 1 && count > 0) out[i++] = core::uniform(seed, index, first);
   const uint64_t block = (first + static_cast<uint64_t>(i)) / 2;
@@ -15,7 +21,8 @@ static void fill_uniforms(uint64_t seed, uint32_t index, uint64_t first, int64_t
   const uint32_t high = static_cast<uint32_t>(seed >> 32);
   float* pairs = out + i;
   for (int64_t b = 0; b < blocks; ++b) {
-    const core::Words words = core::threefry2x32(low, high, index, static_cast<uint32_t>(block + b));
+    const core::Words words =
+        core::threefry2x32(low, high, index, static_cast<uint32_t>(block + b));
     pairs[2 * b] = core::uniform(words.first);
     pairs[2 * b + 1] = core::uniform(words.second);
   }
@@ -25,13 +32,15 @@ static void fill_uniforms(uint64_t seed, uint32_t index, uint64_t first, int64_t
 
 }  // namespace genfast::cpu::GENFAST_ISA_NAMESPACE
 
-#define GENFAST_KERNELS(name)                                                                   \
-  {                                                                                             \
-    name, GENFAST_ISA_NAMESPACE::kLanes, GENFAST_ISA_NAMESPACE::sum,                            \
-        GENFAST_ISA_NAMESPACE::draw_categorical, GENFAST_ISA_NAMESPACE::fill_uniforms,          \
-        GENFAST_ISA_NAMESPACE::map<GENFAST_ISA_NAMESPACE::exp>,                                 \
-        GENFAST_ISA_NAMESPACE::map<GENFAST_ISA_NAMESPACE::log>,                                 \
-        GENFAST_ISA_NAMESPACE::map<GENFAST_ISA_NAMESPACE::tanh>,                                \
-        GENFAST_ISA_NAMESPACE::map<GENFAST_ISA_NAMESPACE::sigmoid>,                             \
-        GENFAST_ISA_NAMESPACE::multiply_adds, GENFAST_ISA_NAMESPACE::read_floats                \
-  }
+#define GENFAST_KERNELS(name)                                  \
+  {name,                                                       \
+   GENFAST_ISA_NAMESPACE::kLanes,                              \
+   GENFAST_ISA_NAMESPACE::sum,                                 \
+   GENFAST_ISA_NAMESPACE::draw_categorical,                    \
+   GENFAST_ISA_NAMESPACE::fill_uniforms,                       \
+   GENFAST_ISA_NAMESPACE::map<GENFAST_ISA_NAMESPACE::exp>,     \
+   GENFAST_ISA_NAMESPACE::map<GENFAST_ISA_NAMESPACE::log>,     \
+   GENFAST_ISA_NAMESPACE::map<GENFAST_ISA_NAMESPACE::tanh>,    \
+   GENFAST_ISA_NAMESPACE::map<GENFAST_ISA_NAMESPACE::sigmoid>, \
+   GENFAST_ISA_NAMESPACE::multiply_adds,                       \
+   GENFAST_ISA_NAMESPACE::read_floats}

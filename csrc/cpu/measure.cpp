@@ -13,8 +13,8 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-// Work done a second while every thread repeats `once`, which returns how much it did. The best of eight spans: a
-// ceiling is what the machine can do, and noise only lowers it.
+// Work done a second while every thread repeats `once`, which returns how much it did. The best of
+// eight spans: a ceiling is what the machine can do, and noise only lowers it.
 template <typename Once>
 double rate(int threads, double seconds, const Once& once) {
   double best = 0.0;

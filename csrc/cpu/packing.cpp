@@ -3,12 +3,12 @@
 namespace genfast::cpu {
 namespace {
 
-// Vectors of a panel: whole groups, four where there are many (a tile of 6 x 4 fills the registers), and all of up to
-// five at once, so that a small readout is one panel.
+// Vectors of a panel: whole groups, four where there are many (a tile of 6 x 4 fills the
+// registers), and all of up to five at once, so that a small readout is one panel.
 int panel_vectors(int gates, int vectors) {
   if (gates == 3) return 3;
   if (gates > 1) return gates == 2 && vectors == 2 ? 2 : 4;
-  return vectors <= 5 ? vectors : 4;
+  return vectors <= 4 ? (vectors + 1) / 2 : vectors == 5 ? 3 : 4;
 }
 
 // Where pre-activation `index` (gate by gate) stands in packed order.
@@ -24,7 +24,11 @@ struct Order {
   }
 };
 
-core::Aligned<float> pack_row(const float* row, int64_t out, int64_t packed_width, const Order& order) {
+core::Aligned<float> pack_row(
+    const float* row,
+    int64_t out,
+    int64_t packed_width,
+    const Order& order) {
   core::Aligned<float> packed(static_cast<size_t>(packed_width));
   if (row != nullptr)
     for (int64_t i = 0; i < out; ++i) packed[static_cast<size_t>(order(i))] = row[i];
@@ -32,24 +36,39 @@ core::Aligned<float> pack_row(const float* row, int64_t out, int64_t packed_widt
 }
 
 // Rows of a table, or of a transposed matrix, to panels: out[panel][k][column of the panel].
-void pack_matrix(const program::Term& term, int64_t out, int64_t first_k, const PackedSum& shape, const Order& order, int lanes, float* packed) {
+void pack_matrix(
+    const program::Term& term,
+    int64_t out,
+    int64_t first_k,
+    const PackedSum& shape,
+    const Order& order,
+    int lanes,
+    float* packed) {
   const int64_t width = static_cast<int64_t>(term.weights.size()) / out;
   const int64_t panel_width = static_cast<int64_t>(shape.vectors) * lanes;
   for (int64_t i = 0; i < out; ++i) {
     const int64_t panel = order(i) / panel_width;
     const int64_t column = order(i) % panel_width;
-    const int64_t row_width = static_cast<int64_t>(panel + 1 == shape.panels ? shape.last_vectors : shape.vectors) * lanes;
+    const int64_t row_width =
+        static_cast<int64_t>(panel + 1 == shape.panels ? shape.last_vectors : shape.vectors) *
+        lanes;
     float* to = packed + panel * shape.depth * panel_width + first_k * row_width + column;
-    for (int64_t k = 0; k < width; ++k) to[k * row_width] = term.weights[static_cast<size_t>(i * width + k)];
+    for (int64_t k = 0; k < width; ++k)
+      to[k * row_width] = term.weights[static_cast<size_t>(i * width + k)];
   }
 }
 
-core::Aligned<float> pack_table(const program::Term& term, int64_t out, int64_t packed_width, const Order& order) {
+core::Aligned<float> pack_table(
+    const program::Term& term,
+    int64_t out,
+    int64_t packed_width,
+    const Order& order) {
   const int64_t rows = static_cast<int64_t>(term.weights.size()) / out;
   core::Aligned<float> packed(static_cast<size_t>(rows * packed_width));
   for (int64_t r = 0; r < rows; ++r)
     for (int64_t i = 0; i < out; ++i)
-      packed[static_cast<size_t>(r * packed_width + order(i))] = term.weights[static_cast<size_t>(r * out + i)];
+      packed[static_cast<size_t>(r * packed_width + order(i))] =
+          term.weights[static_cast<size_t>(r * out + i)];
   return packed;
 }
 
@@ -74,13 +93,16 @@ PackedSum pack(const program::Program& program, const program::Instruction& sum,
   const Order order{packed.units, gates, lanes};
   const int64_t out = static_cast<int64_t>(packed.units) * gates;
   for (const program::Term& term : sum.terms)
-    if (term.kind == program::TermKind::kMat) packed.depth += static_cast<int32_t>(static_cast<int64_t>(term.weights.size()) / out);
+    if (term.kind == program::TermKind::kMat)
+      packed.depth += static_cast<int32_t>(static_cast<int64_t>(term.weights.size()) / out);
   packed.weights = core::Aligned<float>(static_cast<size_t>(packed.depth * packed.packed_width));
-  packed.bias = pack_row(sum.bias.empty() ? nullptr : sum.bias.data(), out, packed.packed_width, order);
+  packed.bias =
+      pack_row(sum.bias.empty() ? nullptr : sum.bias.data(), out, packed.packed_width, order);
   int64_t k = 0;
   for (const program::Term& term : sum.terms) {
     packed.tables.emplace_back();
-    if (term.kind == program::TermKind::kLook) packed.tables.back() = pack_table(term, out, packed.packed_width, order);
+    if (term.kind == program::TermKind::kLook)
+      packed.tables.back() = pack_table(term, out, packed.packed_width, order);
     if (term.kind != program::TermKind::kMat) continue;
     pack_matrix(term, out, k, packed, order, lanes, packed.weights.data());
     k += static_cast<int64_t>(term.weights.size()) / out;

@@ -1,7 +1,8 @@
 // The loop over sites.
 //
-// Threads split the rows of the batch and never meet inside a site; or, where the batch is small and the weights are
-// not, they split the panels of each sum and meet at a barrier after each instruction. Neither changes a bit.
+// Threads split the rows of the batch and never meet inside a site; or, where the batch is small
+// and the weights are not, they split the panels of each sum and meet at a barrier after each
+// instruction. Neither changes a bit.
 #include <algorithm>
 #include <chrono>
 
@@ -13,20 +14,25 @@ namespace {
 using program::Op;
 using program::Phase;
 
-// Splitting panels pays when a thread would otherwise stream more weights than its rows give it arithmetic for.
-constexpr int64_t kSplitBytes = 512 << 10;
+// Splitting panels pays when a thread would otherwise stream more weights than its rows give it
+// arithmetic for.
+constexpr int64_t kSplitBytes = 128 << 10;
 constexpr int64_t kSplitRows = 6;
 
-// Where other work holds a core, a barrier waits for a thread that is not running, a time slice and not a site. A draw
-// that sees it several times (once is a worker that wakes up) goes on alone for a while, with the same bits.
+// Where other work holds a core, a barrier waits for a thread that is not running, a time slice and
+// not a site. A draw that sees it several times (once is a worker that wakes up) goes on alone for
+// a while, with the same bits.
 constexpr int kStalls = 4;
 constexpr auto kAlone = std::chrono::milliseconds(50);
 
-// A sum of more multiply-adds than this, some milliseconds of them, is cut so that the caller can ask for signals.
+// A sum of more multiply-adds than this, some milliseconds of them, is cut so that the caller can
+// ask for signals.
 constexpr int64_t kPollWork = int64_t{1} << 28;
 constexpr auto kPollEvery = std::chrono::milliseconds(10);
 
-int32_t share(int64_t whole, int part, int parts) { return static_cast<int32_t>(whole * part / parts); }
+int32_t share(int64_t whole, int part, int parts) {
+  return static_cast<int32_t>(whole * part / parts);
+}
 
 Epilogue kernel_epilogue(program::Epilogue epilogue) {
   switch (epilogue) {
@@ -89,7 +95,8 @@ Session::Frame Session::make_frame(int thread, int threads) const {
     args.panel_end = units ? share(packed.panels, thread + 1, threads) : packed.panels;
     std::vector<Term> terms;
     for (size_t t = 0; t < instruction.terms.size(); ++t) {
-      const program::Buffer& buffer = program.buffers()[static_cast<size_t>(instruction.terms[t].ref.buffer)];
+      const program::Buffer& buffer =
+          program.buffers()[static_cast<size_t>(instruction.terms[t].ref.buffer)];
       Term term{};
       term.kind = kernel_kind(instruction.terms[t].kind);
       term.width = static_cast<int32_t>(buffer.width);
@@ -101,21 +108,28 @@ Session::Frame Session::make_frame(int thread, int threads) const {
     args.terms = frame.terms.back().data();
     frame.sums.push_back(args);
     if (instruction.op == Op::kDraw)
-      classes = std::max(classes, program.buffers()[static_cast<size_t>(instruction.targets[0])].vocabulary);
+      classes = std::max(
+          classes, program.buffers()[static_cast<size_t>(instruction.targets[0])].vocabulary);
   }
-  frame.scratch = core::Aligned<float>(static_cast<size_t>(kDrawScratchRows * ((classes + 15) / 16 * 16)));
+  frame.scratch =
+      core::Aligned<float>(static_cast<size_t>(kDrawScratchRows * ((classes + 15) / 16 * 16)));
   return frame;
 }
 
 void Session::prepare_frames(int threads) {
-  const int wanted = by_units(threads) ? threads : static_cast<int>(std::clamp<int64_t>(batch_, 1, threads));
+  const int wanted =
+      by_units(threads) ? threads : static_cast<int>(std::clamp<int64_t>(batch_, 1, threads));
   if (static_cast<int>(frames_.size()) == wanted) return;
   frames_.clear();
   for (int thread = 0; thread < wanted; ++thread) frames_.push_back(make_frame(thread, wanted));
   barrier_ = by_units(wanted) ? std::make_unique<core::Barrier>(wanted) : nullptr;
 }
 
-int64_t Session::advance(int64_t first, int64_t count, int threads, const std::function<bool()>& interrupted) {
+int64_t Session::advance(
+    int64_t first,
+    int64_t count,
+    int threads,
+    const std::function<bool()>& interrupted) {
   const Busy busy(busy_);
   check_advance(first, count, threads);
   poll_ = {&interrupted, Clock::now()};
@@ -168,9 +182,16 @@ void Session::run(int thread, int64_t first, int64_t count) {
 }
 
 // Runs the instructions of one phase, each over `columns` columns from x on. False: a draw failed.
-bool Session::phase(Frame& frame, Column column, Phase phase, int64_t y, int64_t x, int64_t columns) {
+bool Session::phase(
+    Frame& frame,
+    Column column,
+    Phase phase,
+    int64_t y,
+    int64_t x,
+    int64_t columns) {
   const std::vector<program::Instruction>& instructions = executor_->program().instructions();
-  // Every other site meets the panels backwards: the last weights of one site are the first of the next, still cached.
+  // Every other site meets the panels backwards: the last weights of one site are the first of the
+  // next, still cached.
   const bool reverse = column.position % 2 == 1;
   int64_t draws = 0;
   for (size_t i = 0; i < instructions.size(); ++i) {
@@ -179,14 +200,15 @@ bool Session::phase(Frame& frame, Column column, Phase phase, int64_t y, int64_t
       for (int64_t c = 0; c < columns; ++c) sum(frame, i, y, x + c, reverse);
     else if (!draw(frame, i, column, y, x, draws++))
       return false;
-    if (barrier_ != nullptr) barrier_->wait();
+    if (barrier_ != nullptr) barrier_->wait(frame.thread);
     ++frame.step;
     if (stopped(frame)) return false;
   }
   return true;
 }
 
-// Threads that meet at barriers all leave behind the same one, the one that the stop names; others leave at once.
+// Threads that meet at barriers all leave behind the same one, the one that the stop names; others
+// leave at once.
 bool Session::stopped(const Frame& frame) const {
   const int64_t at = stop_at_.load(std::memory_order_acquire);
   return barrier_ != nullptr ? at <= frame.step : at != kNever;
@@ -206,7 +228,8 @@ void Session::sum(Frame& frame, size_t index, int64_t y, int64_t x, bool reverse
     else
       terms[t].input = rows_of(ref);
   }
-  for (size_t s = 0; s < instruction.states.size(); ++s) args.states[s] = rows_of(instruction.states[s]);
+  for (size_t s = 0; s < instruction.states.size(); ++s)
+    args.states[s] = rows_of(instruction.states[s]);
   const Rows target = rows_of({instruction.targets[0], 0, 0});
   args.target = const_cast<float*>(target.data);
   args.target_stride = target.stride;
@@ -219,8 +242,8 @@ void Session::sum(Frame& frame, size_t index, int64_t y, int64_t x, bool reverse
   compute(frame, args);
 }
 
-// One call of the kernel, or several where it takes long: a site left in its middle is computed anew, to the same bits,
-// because what it reads lies in other slots than what it writes.
+// One call of the kernel, or several where it takes long: a site left in its middle is computed
+// anew, to the same bits, because what it reads lies in other slots than what it writes.
 void Session::compute(const Frame& frame, const SumArgs& whole) {
   const int64_t rows = whole.row_end - whole.row_begin;
   const int64_t panel_work = rows * whole.depth * whole.vectors * executor_->kernels().lanes;
@@ -244,13 +267,16 @@ bool Session::draw(Frame& frame, size_t index, Column column, int64_t y, int64_t
   const int64_t place = column.index * bound_.draws + draw;
   const int64_t row_draws = bound_.columns * bound_.draws;
   DrawArgs args{};
-  args.scores = {floats(scores, y, x), executor_->layouts()[static_cast<size_t>(scores.buffer)].stride};
-  args.classes = static_cast<int32_t>(executor_->program().buffers()[static_cast<size_t>(instruction.targets[0])].vocabulary);
+  args.scores = {
+      floats(scores, y, x), executor_->layouts()[static_cast<size_t>(scores.buffer)].stride};
+  args.classes = static_cast<int32_t>(
+      executor_->program().buffers()[static_cast<size_t>(instruction.targets[0])].vocabulary);
   args.uniforms = bound_.uniforms + place;
   args.forced = bound_.forced == nullptr ? nullptr : bound_.forced + place;
   args.values = bound_.values + place;
   args.log_probs = bound_.log_probs == nullptr ? nullptr : bound_.log_probs + place;
-  args.uniforms_stride = args.forced_stride = args.values_stride = args.log_probs_stride = row_draws;
+  args.uniforms_stride = args.forced_stride = args.values_stride = args.log_probs_stride =
+      row_draws;
   args.temperature = temperature_.data();
   args.top_k = top_k_.data();
   args.top_p = top_p_.data();
@@ -270,7 +296,9 @@ bool Session::draw(Frame& frame, size_t index, Column column, int64_t y, int64_t
 void Session::copy_scores(const DrawArgs& args, int64_t column) {
   for (int64_t row = args.row_begin; row < args.row_end; ++row) {
     const float* from = args.scores.data + row * args.scores.stride;
-    std::copy(from, from + args.classes, bound_.scores + (row * bound_.columns + column) * bound_.classes);
+    std::copy(
+        from, from + args.classes,
+        bound_.scores + (row * bound_.columns + column) * bound_.classes);
   }
 }
 

@@ -3,7 +3,9 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <set>
 
+#include "core/hash.h"
 #include "cpu/frame.h"
 
 namespace genfast::cpu {
@@ -14,7 +16,8 @@ using program::Kind;
 
 Session::Session(std::shared_ptr<const Executor> executor, int64_t batch)
     : executor_(std::move(executor)), batch_(batch) {
-  require(batch > 0 && batch < (int64_t{1} << 31), "Session: batch must be in [1, 2**31), got ", batch);
+  require(
+      batch > 0 && batch < (int64_t{1} << 31), "Session: batch must be in [1, 2**31), got ", batch);
   const std::vector<program::Buffer>& buffers = executor_->program().buffers();
   for (size_t i = 0; i < buffers.size(); ++i) {
     const Layout& layout = executor_->layouts()[i];
@@ -40,7 +43,8 @@ float* Session::floats(const program::Ref& ref, int64_t y, int64_t x) {
 
 int32_t* Session::symbols(const program::Ref& ref, int64_t y, int64_t x) {
   const size_t buffer = static_cast<size_t>(ref.buffer);
-  return symbols_[buffer].data() + executor_->layouts()[buffer].slot(y + ref.dy, x + ref.dx) * batch_;
+  return symbols_[buffer].data() +
+         executor_->layouts()[buffer].slot(y + ref.dy, x + ref.dx) * batch_;
 }
 
 void Session::fill_border(int buffer, int64_t row_begin, int64_t row_end) {
@@ -53,11 +57,16 @@ void Session::fill_border(int buffer, int64_t row_begin, int64_t row_end) {
     if (described.kind == Kind::kF32)
       std::fill(floats_[index].data() + begin, floats_[index].data() + end, 0.0f);
     else
-      std::fill(symbols_[index].data() + begin, symbols_[index].data() + end, static_cast<int32_t>(described.vocabulary));
+      std::fill(
+          symbols_[index].data() + begin, symbols_[index].data() + end,
+          static_cast<int32_t>(described.vocabulary));
   }
 }
 
-void Session::options(const core::Tensor& temperature, const core::Tensor& top_k, const core::Tensor& top_p) {
+void Session::options(
+    const core::Tensor& temperature,
+    const core::Tensor& top_k,
+    const core::Tensor& top_p) {
   const Busy busy(busy_);
   const float* temperatures = elements<const float>(temperature, "temperature", {batch_});
   const int64_t* ks = elements<const int64_t>(top_k, "top_k", {batch_});
@@ -67,7 +76,9 @@ void Session::options(const core::Tensor& temperature, const core::Tensor& top_k
         temperatures[row] >= 0.0f && std::isfinite(temperatures[row]),
         "temperature must be finite and at least 0, got ", temperatures[row], " in row ", row);
     require(ks[row] >= 0, "top_k must be at least 1, or 0 for off, got ", ks[row], " in row ", row);
-    require(ps[row] > 0.0f && ps[row] <= 1.0f, "top_p must be in (0, 1], got ", ps[row], " in row ", row);
+    require(
+        ps[row] > 0.0f && ps[row] <= 1.0f, "top_p must be in (0, 1], got ", ps[row], " in row ",
+        row);
   }
   temperature_.assign(temperatures, temperatures + batch_);
   top_k_.assign(ks, ks + batch_);
@@ -85,15 +96,18 @@ void Session::input(int buffer, const core::Tensor& values) {
     const float* from = elements<const float>(values, target.name.c_str(), {batch_, target.width});
     const int64_t stride = executor_->layouts()[static_cast<size_t>(buffer)].stride;
     for (int64_t row = 0; row < batch_; ++row)
-      std::copy_n(from + row * target.width, target.width, floats_[static_cast<size_t>(buffer)].data() + row * stride);
+      std::copy_n(
+          from + row * target.width, target.width,
+          floats_[static_cast<size_t>(buffer)].data() + row * stride);
   } else {
     const int64_t* from = elements<const int64_t>(values, target.name.c_str(), {batch_});
     for (int64_t row = 0; row < batch_; ++row)
       require(
-          from[row] >= 0 && from[row] <= target.vocabulary, target.name, " must be in [0, ", target.vocabulary, "], got ",
-          from[row], " in row ", row);
+          from[row] >= 0 && from[row] <= target.vocabulary, target.name, " must be in [0, ",
+          target.vocabulary, "], got ", from[row], " in row ", row);
     for (int64_t row = 0; row < batch_; ++row)
-      symbols_[static_cast<size_t>(buffer)][static_cast<size_t>(row)] = static_cast<int32_t>(from[row]);
+      symbols_[static_cast<size_t>(buffer)][static_cast<size_t>(row)] =
+          static_cast<int32_t>(from[row]);
   }
   started_ = false;
 }
@@ -118,7 +132,8 @@ void Session::bind(
     require(draws == 1, "scores: a program of one draw a site has them, this one has ", draws);
     for (const program::Instruction& instruction : executor_->program().instructions())
       if (instruction.op == program::Op::kDraw)
-        bound.classes = executor_->program().buffers()[static_cast<size_t>(instruction.targets[0])].vocabulary;
+        bound.classes =
+            executor_->program().buffers()[static_cast<size_t>(instruction.targets[0])].vocabulary;
     bound.scores = elements<float>(*scores, "scores", {batch_, bound.columns, bound.classes});
   }
   bound_ = bound;
@@ -128,14 +143,16 @@ void Session::check_advance(int64_t first, int64_t count, int threads) const {
   require(threads >= 1, "advance: threads must be at least 1, got ", threads);
   require(bound_.uniforms != nullptr || count == 0, "advance: bind arrays first");
   require(
-      first >= 0 && count >= 0 && count <= bound_.columns - first, "advance: sites [", first, ", ", first, " + ", count,
-      ") must lie in the ", bound_.columns, " bound columns");
+      first >= 0 && count >= 0 && count <= bound_.columns - first, "advance: sites [", first, ", ",
+      first, " + ", count, ") must lie in the ", bound_.columns, " bound columns");
   const program::Program& program = executor_->program();
   const bool raster = program.order() == program::Order::kRaster;
   require(
-      !raster || position_ + count <= program.rows() * program.columns(), "advance: ", count, " sites from site ",
-      position_, " on leave the image of ", program.rows() * program.columns());
-  if (failed_) throw std::runtime_error("Session: a draw failed; restore a state or make a new session");
+      !raster || position_ + count <= program.rows() * program.columns(), "advance: ", count,
+      " sites from site ", position_, " on leave the image of ",
+      program.rows() * program.columns());
+  if (failed_)
+    throw std::runtime_error("Session: a draw failed; restore a state or make a new session");
   if (bound_.forced != nullptr) check_forced(first, count);
 }
 
@@ -143,13 +160,15 @@ void Session::check_forced(int64_t first, int64_t count) const {
   int64_t draw = 0;
   for (const program::Instruction& instruction : executor_->program().instructions()) {
     if (instruction.op != program::Op::kDraw) continue;
-    const int64_t classes = executor_->program().buffers()[static_cast<size_t>(instruction.targets[0])].vocabulary;
+    const int64_t classes =
+        executor_->program().buffers()[static_cast<size_t>(instruction.targets[0])].vocabulary;
     for (int64_t row = 0; row < batch_; ++row)
       for (int64_t site = first; site < first + count; ++site) {
         const int64_t value = bound_.forced[(row * bound_.columns + site) * bound_.draws + draw];
         require(
-            value >= -1 && value < classes, "forced must be in [0, ", classes, "), or -1 to draw, got ", value,
-            " in row ", row, " at site ", position_ + site - first);
+            value >= -1 && value < classes, "forced must be in [0, ", classes,
+            "), or -1 to draw, got ", value, " in row ", row, " at site ",
+            position_ + site - first);
       }
     ++draw;
   }
@@ -158,7 +177,9 @@ void Session::check_forced(int64_t first, int64_t count) const {
 std::vector<int64_t> Session::checked_rows(const core::Tensor& rows) const {
   const int64_t* numbers = elements<const int64_t>(rows, "rows", {-1});
   for (int64_t i = 0; i < rows.size(); ++i)
-    require(numbers[i] >= 0 && numbers[i] < batch_, "rows must be in [0, ", batch_, "), got ", numbers[i]);
+    require(
+        numbers[i] >= 0 && numbers[i] < batch_, "rows must be in [0, ", batch_, "), got ",
+        numbers[i]);
   return {numbers, numbers + rows.size()};
 }
 
@@ -168,12 +189,15 @@ void Session::reset(const core::Tensor& rows) {
   require(
       program.order() == program::Order::kSequence || position_ == 0,
       "reset: the images of a batch move in lockstep; make a new session");
-  for (const int64_t row : checked_rows(rows))
+  const std::vector<int64_t> chosen = checked_rows(rows);
+  for (const int64_t row : chosen)
     for (size_t i = 0; i < program.buffers().size(); ++i) {
-      const program::Instruction& writer = program.instructions()[static_cast<size_t>(program.buffers()[i].writer)];
+      const program::Instruction& writer =
+          program.instructions()[static_cast<size_t>(program.buffers()[i].writer)];
       if (writer.phase != program::Phase::kStart) fill_border(static_cast<int>(i), row, row + 1);
     }
-  failed_ = failed_ && rows.size() < batch_;
+  const std::set<int64_t> distinct(chosen.begin(), chosen.end());
+  failed_ = failed_ && static_cast<int64_t>(distinct.size()) < batch_;
 }
 
 void Session::select(const core::Tensor& rows) {
@@ -189,8 +213,10 @@ void Session::select(const core::Tensor& rows) {
         const size_t stride = static_cast<size_t>(layout.stride);
         const size_t source = (slot * static_cast<size_t>(batch_) + from) * stride;
         const size_t target = (slot * kept.size() + to) * stride;
-        if (symbols_[i].size() > 0) next.symbols_[i][target] = symbols_[i][source];
-        else std::copy_n(floats_[i].data() + source, stride, next.floats_[i].data() + target);
+        if (symbols_[i].size() > 0)
+          next.symbols_[i][target] = symbols_[i][source];
+        else
+          std::copy_n(floats_[i].data() + source, stride, next.floats_[i].data() + target);
       }
     }
     next.temperature_[to] = temperature_[from];
@@ -207,11 +233,29 @@ void Session::select(const core::Tensor& rows) {
   frames_.clear();
 }
 
-// Position, then every buffer as it lies.
+// What a state must agree on, before the buffers as they lie.
+struct Session::StateHeader {
+  uint64_t shape;  // of the program's buffers
+  int64_t batch;
+  int64_t position;
+};
+
+uint64_t Session::shape_hash() const {
+  std::string text = "genfast session 1";
+  for (const program::Buffer& buffer : executor_->program().buffers())
+    text += core::text(";", buffer.name, ",", buffer.width, ",", buffer.vocabulary);
+  core::Tensor bytes;
+  bytes.data = text.data();
+  bytes.item_bytes = 1;
+  bytes.shape = {static_cast<int64_t>(text.size())};
+  return core::weight_hash({bytes});
+}
+
 std::string Session::state() const {
   const Busy busy(busy_);
   if (failed_) throw std::runtime_error("Session: a draw failed; there is no state to keep");
-  std::string bytes(reinterpret_cast<const char*>(&position_), sizeof position_);
+  const StateHeader header{shape_hash(), batch_, position_};
+  std::string bytes(reinterpret_cast<const char*>(&header), sizeof header);
   for (const core::Aligned<float>& buffer : floats_)
     bytes.append(reinterpret_cast<const char*>(buffer.data()), buffer.bytes());
   for (const core::Aligned<int32_t>& buffer : symbols_)
@@ -221,22 +265,33 @@ std::string Session::state() const {
 
 void Session::restore(const std::string& state) {
   const Busy busy(busy_);
-  size_t expected = sizeof position_;
-  for (const core::Aligned<float>& buffer : floats_) expected += buffer.bytes();
-  for (const core::Aligned<int32_t>& buffer : symbols_) expected += buffer.bytes();
+  StateHeader header{};
+  if (state.size() >= sizeof header) std::memcpy(&header, state.data(), sizeof header);
   require(
-      state.size() == expected, "restore: state must be of this program and batch, ", expected, " bytes, got ",
-      state.size());
-  const char* from = state.data();
+      header.shape == shape_hash() && header.batch == batch_ &&
+          state.size() == sizeof header + scratch_bytes() && header.position >= 0,
+      "restore: state must be one of this program, of a batch of ", batch_, ", got ", state.size(),
+      " other bytes");
+  const char* from = state.data() + sizeof header;
   const auto take = [&from](void* to, size_t bytes) {
     if (bytes > 0) std::memcpy(to, from, bytes);
     from += bytes;
   };
-  take(&position_, sizeof position_);
   for (core::Aligned<float>& buffer : floats_) take(buffer.data(), buffer.bytes());
   for (core::Aligned<int32_t>& buffer : symbols_) take(buffer.data(), buffer.bytes());
+  clamp_symbols();
+  position_ = header.position;
   started_ = false;
   failed_ = false;
+}
+
+// A symbol chooses a row of a table: whatever a state holds, the row exists.
+void Session::clamp_symbols() {
+  for (size_t i = 0; i < symbols_.size(); ++i) {
+    const auto most = static_cast<int32_t>(executor_->program().buffers()[i].vocabulary);
+    for (size_t s = 0; s < symbols_[i].size(); ++s)
+      symbols_[i][s] = std::clamp(symbols_[i][s], 0, most);
+  }
 }
 
 size_t Session::scratch_bytes() const {

@@ -31,7 +31,10 @@ class Session {
   Session(std::shared_ptr<const Executor> executor, int64_t batch);
   ~Session();
 
-  void options(const core::Tensor& temperature, const core::Tensor& top_k, const core::Tensor& top_p);
+  void options(
+      const core::Tensor& temperature,
+      const core::Tensor& top_k,
+      const core::Tensor& top_p);
   void input(int buffer, const core::Tensor& values);
   void bind(
       const core::Tensor& uniforms,
@@ -40,9 +43,14 @@ class Session {
       const core::Tensor* scores,
       const core::Tensor* log_probs);
 
-  // Runs `count` sites into the bound columns from `first` on. `interrupted` is asked every 10 ms by the calling
-  // thread; on true the session stays at its last finished site. Returns the sites finished.
-  int64_t advance(int64_t first, int64_t count, int threads, const std::function<bool()>& interrupted);
+  // Runs `count` sites into the bound columns from `first` on. `interrupted` is asked every 10 ms
+  // by the calling thread; on true the session stays at its last finished site. Returns the sites
+  // finished.
+  int64_t advance(
+      int64_t first,
+      int64_t count,
+      int threads,
+      const std::function<bool()>& interrupted);
 
   void reset(const core::Tensor& rows);
   void select(const core::Tensor& rows);
@@ -56,7 +64,8 @@ class Session {
  private:
   struct Frame;    // one thread's share of the work, prepared once
   struct Failure;  // scores that cannot be drawn from
-  class Busy;      // refuses a second caller
+  struct StateHeader;
+  class Busy;  // refuses a second caller
 
   using Clock = std::chrono::steady_clock;
   static constexpr int64_t kNever = INT64_MAX;
@@ -80,7 +89,13 @@ class Session {
   void check_advance(int64_t first, int64_t count, int threads) const;
   void check_forced(int64_t first, int64_t count) const;
   void run(int thread, int64_t first, int64_t count);
-  bool phase(Frame& frame, Column column, program::Phase phase, int64_t y, int64_t x, int64_t columns);
+  bool phase(
+      Frame& frame,
+      Column column,
+      program::Phase phase,
+      int64_t y,
+      int64_t x,
+      int64_t columns);
   void sum(Frame& frame, size_t index, int64_t y, int64_t x, bool reverse);
   bool draw(Frame& frame, size_t index, Column column, int64_t y, int64_t x, int64_t draw);
   void copy_scores(const DrawArgs& args, int64_t column);
@@ -88,6 +103,8 @@ class Session {
   bool stopped(const Frame& frame) const;
   bool poll();
   void throw_failure();
+  uint64_t shape_hash() const;
+  void clamp_symbols();
   void fill_border(int buffer, int64_t row_begin, int64_t row_end);
   float* floats(const program::Ref& ref, int64_t y, int64_t x);
   int32_t* symbols(const program::Ref& ref, int64_t y, int64_t x);
@@ -98,7 +115,7 @@ class Session {
   int64_t position_ = 0;
   bool started_ = false;  // the start phase has run on the present inputs
   bool failed_ = false;
-  int64_t pace_ = 1;      // sites that take some milliseconds
+  int64_t pace_ = 1;                             // sites that take some milliseconds
   std::vector<core::Aligned<float>> floats_;     // one a buffer
   std::vector<core::Aligned<int32_t>> symbols_;  // one a buffer
   std::vector<float> temperature_;

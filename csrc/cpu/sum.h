@@ -1,4 +1,5 @@
-// A sum over rows x panels: for each panel, its weights met by every row tile while they are in the cache.
+// A sum over rows x panels: for each panel, its weights met by every row tile while they are in the
+// cache.
 #pragma once
 
 #include "cpu/epilogues.h"
@@ -10,7 +11,8 @@ namespace genfast::cpu::GENFAST_ISA_NAMESPACE {
 static void start(const SumArgs& sum, int panel, int vectors, int rows, float* tile) {
   const float* bias = sum.bias + static_cast<int64_t>(panel) * sum.vectors * kLanes;
   for (int r = 0; r < rows; ++r)
-    for (int v = 0; v < vectors; ++v) store(tile + (r * vectors + v) * kLanes, load(bias + v * kLanes));
+    for (int v = 0; v < vectors; ++v)
+      store(tile + (r * vectors + v) * kLanes, load(bias + v * kLanes));
 }
 
 static inline void accumulate(float* tile, Vec x) { store(tile, load(tile) + x); }
@@ -19,7 +21,8 @@ static void look(const SumArgs& sum, const Term& term, int panel, const Tile& at
   const float* column = term.table + static_cast<int64_t>(panel) * sum.vectors * kLanes;
   for (int r = 0; r < at.rows; ++r) {
     const float* row = column + term.symbols[at.row + r] * sum.packed_width;
-    for (int v = 0; v < at.vectors; ++v) accumulate(tile + (r * at.vectors + v) * kLanes, load(row + v * kLanes));
+    for (int v = 0; v < at.vectors; ++v)
+      accumulate(tile + (r * at.vectors + v) * kLanes, load(row + v * kLanes));
   }
 }
 
@@ -34,14 +37,21 @@ static void add(const SumArgs& sum, const Term& term, int gates, const Tile& at,
 }
 
 // The terms in order; runs of matrix terms stay in registers.
-static void terms(const SumArgs& sum, int panel, int gates, const float* weights, const Tile& at, float* tile) {
+static void terms(
+    const SumArgs& sum,
+    int panel,
+    int gates,
+    const float* weights,
+    const Tile& at,
+    float* tile) {
   const Multiply multiply = multiply_of(at.rows, at.vectors);
   for (int i = 0; i < sum.num_terms;) {
     const Term& term = sum.terms[i];
     if (term.kind == Term::kMat) {
       int end = i;
       int64_t depth = 0;
-      for (; end < sum.num_terms && sum.terms[end].kind == Term::kMat; ++end) depth += sum.terms[end].width;
+      for (; end < sum.num_terms && sum.terms[end].kind == Term::kMat; ++end)
+        depth += sum.terms[end].width;
       multiply(sum.terms + i, end - i, at.row, weights, tile);
       weights += depth * at.vectors * kLanes;
       i = end;

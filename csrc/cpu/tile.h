@@ -1,8 +1,9 @@
 // The one arithmetic kernel: a tile of rows x vectors of pre-activations.
 //
-// Floor: rows * vectors * lanes * k multiply-adds, at two vector multiply-adds a cycle; it reads `vectors` weight
-// vectors and `rows` single values for `rows * vectors` multiply-adds, so that from 6 x 4 on (32 registers) loads hide
-// behind arithmetic. Every element is one chain in ascending k, so no blocking changes a bit.
+// Floor: rows * vectors * lanes * k multiply-adds, at two vector multiply-adds a cycle; it reads
+// `vectors` weight vectors and `rows` single values for `rows * vectors` multiply-adds, so that
+// from 6 x 4 on (32 registers) loads hide behind arithmetic. Every element is one chain in
+// ascending k, so no blocking changes a bit.
 #pragma once
 
 #include "cpu/kernels.h"
@@ -23,9 +24,15 @@ static constexpr int rows_of_tile(int vectors) {
   return rows[vectors];
 }
 
-// tile += the terms' products. weights: [k][vectors * lanes]; inputs[m].data points at the tile's first row.
+// tile += the terms' products. weights: [k][vectors * lanes]; inputs[m].data points at the tile's
+// first row.
 template <int rows, int vectors>
-static void multiply(const Term* terms, int num_terms, int64_t row, const float* weights, float* tile) {
+static void multiply(
+    const Term* terms,
+    int num_terms,
+    int64_t row,
+    const float* weights,
+    float* tile) {
   Vec acc[rows][vectors];
 #pragma GCC unroll 8
   for (int r = 0; r < rows; ++r)

@@ -1,4 +1,5 @@
-// `Vec`, as many floats as the instruction set being compiled computes at once, and `Mask`, a truth value for each.
+// `Vec`, as many floats as the instruction set being compiled computes at once, and `Mask`, a truth
+// value for each.
 //
 // fma            fused where the instruction set has it; multiply, then add, where it has not
 // min, max       the second operand where either is NaN

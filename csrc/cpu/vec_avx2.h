@@ -16,7 +16,9 @@ static inline Vec broadcast(float x) { return _mm256_set1_ps(x); }
 static inline Vec fma(Vec a, Vec b, Vec c) { return _mm256_fmadd_ps(a, b, c); }
 static inline Vec max(Vec a, Vec b) { return _mm256_max_ps(a, b); }
 static inline Vec min(Vec a, Vec b) { return _mm256_min_ps(a, b); }
-static inline Vec round(Vec x) { return _mm256_round_ps(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC); }
+static inline Vec round(Vec x) {
+  return _mm256_round_ps(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+}
 static inline Vec bits_and(Vec a, Vec b) { return _mm256_and_ps(a, b); }
 static inline Vec bits_or(Vec a, Vec b) { return _mm256_or_ps(a, b); }
 static inline Vec bits_andnot(Vec a, Vec b) { return _mm256_andnot_ps(a, b); }
@@ -28,9 +30,13 @@ static inline Vec scale_by_power_of_two(Vec x, Vec n) { return _mm256_mul_ps(x, 
 static inline Mask less(Vec a, Vec b) { return _mm256_cmp_ps(a, b, _CMP_LT_OQ); }
 static inline Mask not_greater(Vec a, Vec b) { return _mm256_cmp_ps(a, b, _CMP_NGT_UQ); }
 static inline Mask is_nan(Vec x) { return _mm256_cmp_ps(x, x, _CMP_UNORD_Q); }
-static inline Vec select(Mask m, Vec if_set, Vec if_clear) { return _mm256_blendv_ps(if_clear, if_set, m); }
+static inline Vec select(Mask m, Vec if_set, Vec if_clear) {
+  return _mm256_blendv_ps(if_clear, if_set, m);
+}
 static inline bool any(Mask m) { return _mm256_movemask_ps(m) != 0; }
-static inline int count(Mask m) { return __builtin_popcount(static_cast<unsigned>(_mm256_movemask_ps(m))); }
+static inline int count(Mask m) {
+  return __builtin_popcount(static_cast<unsigned>(_mm256_movemask_ps(m)));
+}
 static inline Mask mask_and(Mask a, Mask b) { return _mm256_and_ps(a, b); }
 static inline Mask first_lanes(int n) {
   const __m256i lane = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
@@ -45,7 +51,8 @@ static inline float max_lane(Vec x) {
 }
 static inline void split_exponent(Vec x, Vec* mantissa, Vec* exponent) {
   const __m256i bits = _mm256_castps_si256(x);
-  *exponent = _mm256_cvtepi32_ps(_mm256_sub_epi32(_mm256_srli_epi32(bits, 23), _mm256_set1_epi32(127)));
+  *exponent =
+      _mm256_cvtepi32_ps(_mm256_sub_epi32(_mm256_srli_epi32(bits, 23), _mm256_set1_epi32(127)));
   const __m256i fraction = _mm256_and_si256(bits, _mm256_set1_epi32(0x007fffff));
   *mantissa = _mm256_castsi256_ps(_mm256_or_si256(fraction, _mm256_set1_epi32(0x3f800000)));
 }

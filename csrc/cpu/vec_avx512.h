@@ -16,7 +16,9 @@ static inline Vec broadcast(float x) { return _mm512_set1_ps(x); }
 static inline Vec fma(Vec a, Vec b, Vec c) { return _mm512_fmadd_ps(a, b, c); }
 static inline Vec max(Vec a, Vec b) { return _mm512_max_ps(a, b); }
 static inline Vec min(Vec a, Vec b) { return _mm512_min_ps(a, b); }
-static inline Vec round(Vec x) { return _mm512_roundscale_ps(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC); }
+static inline Vec round(Vec x) {
+  return _mm512_roundscale_ps(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+}
 static inline Vec bits_and(Vec a, Vec b) { return _mm512_and_ps(a, b); }
 static inline Vec bits_or(Vec a, Vec b) { return _mm512_or_ps(a, b); }
 static inline Vec bits_andnot(Vec a, Vec b) { return _mm512_andnot_ps(a, b); }
@@ -24,11 +26,15 @@ static inline Vec scale_by_power_of_two(Vec x, Vec n) { return _mm512_scalef_ps(
 static inline Mask less(Vec a, Vec b) { return _mm512_cmp_ps_mask(a, b, _CMP_LT_OQ); }
 static inline Mask not_greater(Vec a, Vec b) { return _mm512_cmp_ps_mask(a, b, _CMP_NGT_UQ); }
 static inline Mask is_nan(Vec x) { return _mm512_cmp_ps_mask(x, x, _CMP_UNORD_Q); }
-static inline Vec select(Mask m, Vec if_set, Vec if_clear) { return _mm512_mask_blend_ps(m, if_clear, if_set); }
+static inline Vec select(Mask m, Vec if_set, Vec if_clear) {
+  return _mm512_mask_blend_ps(m, if_clear, if_set);
+}
 static inline bool any(Mask m) { return m != 0; }
 static inline int count(Mask m) { return __builtin_popcount(m); }
 static inline Mask mask_and(Mask a, Mask b) { return static_cast<Mask>(a & b); }
-static inline Mask first_lanes(int n) { return static_cast<Mask>(n >= 16 ? 0xffff : (1u << n) - 1); }
+static inline Mask first_lanes(int n) {
+  return static_cast<Mask>(n >= 16 ? 0xffff : (1u << n) - 1);
+}
 static inline float max_lane(Vec x) { return _mm512_reduce_max_ps(x); }
 static inline void split_exponent(Vec x, Vec* mantissa, Vec* exponent) {
   *mantissa = _mm512_getmant_ps(x, _MM_MANT_NORM_1_2, _MM_MANT_SIGN_src);

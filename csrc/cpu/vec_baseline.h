@@ -1,4 +1,5 @@
-// Four floats in the compiler's own vector type: SSE2 on x86, NEON on Arm. See vec.h for what the operations promise.
+// Four floats in the compiler's own vector type: SSE2 on x86, NEON on Arm. See vec.h for what the
+// operations promise.
 #pragma once
 
 #include <stdint.h>
@@ -31,7 +32,8 @@ static inline Vec fma(Vec a, Vec b, Vec c) { return a * b + c; }
 static inline Vec max(Vec a, Vec b) { return a > b ? a : b; }
 static inline Vec min(Vec a, Vec b) { return a < b ? a : b; }
 static inline Vec round(Vec x) {
-  // Adding 1.5 * 2^23 leaves no bits for a fraction; exact for |x| < 2^22, all that reduction needs.
+  // Adding 1.5 * 2^23 leaves no bits for a fraction; exact for |x| < 2^22, all that reduction
+  // needs.
   const Vec shift = broadcast(12582912.0f);
   return (x + shift) - shift;
 }

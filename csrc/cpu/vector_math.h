@@ -5,7 +5,8 @@
 //   sigmoid  3 ulp on [-87, inf); below -87 the value at -87
 //   log      2 ulp for normal positive x
 //
-// NaN gives NaN. Coefficients: least maximum relative error, fitted by iteratively reweighted least squares.
+// NaN gives NaN. Coefficients: least maximum relative error, fitted by iteratively reweighted least
+// squares.
 #pragma once
 
 #include "cpu/vec.h"
@@ -54,7 +55,9 @@ static inline Vec expm1_twice_magnitude(Vec x) {
   return fma(power, e.part, power - broadcast(1.0f));
 }
 
-static inline Vec with_sign_of(Vec magnitude, Vec x) { return bits_or(magnitude, bits_and(broadcast(-0.0f), x)); }
+static inline Vec with_sign_of(Vec magnitude, Vec x) {
+  return bits_or(magnitude, bits_and(broadcast(-0.0f), x));
+}
 
 static inline Vec tanh(Vec x) {
   const Vec e = expm1_twice_magnitude(x);
@@ -80,7 +83,7 @@ static inline Vec log(Vec x) {
   const Vec square = f * f;
   Vec y = fma(square * f, s, n * broadcast(-2.12194440e-4f));
   y = fma(broadcast(-0.5f), square, y);
-  return fma(n, broadcast(0.693359375f), f + y);
+  return select(is_nan(x), x, fma(n, broadcast(0.693359375f), f + y));
 }
 
 using Function = Vec (*)(Vec);

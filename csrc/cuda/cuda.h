@@ -11,7 +11,8 @@ namespace genfast::cuda {
 // Whether the CUDA kernels were compiled. Says nothing about this machine: see devices().
 bool built();
 
-// The architectures compiled for, as CMake names them: "80-real", "90a-real", ... Empty when not built.
+// The architectures compiled for, as CMake names them: "80-real", "90a-real", ... Empty when not
+// built.
 std::vector<std::string> architectures();
 
 // One line a GPU that this process can use: "NVIDIA H200, sm_90, 139 GiB".

@@ -24,11 +24,16 @@ std::vector<Ref> Instruction::refs() const {
   return all;
 }
 
-Program::Program(Order order, int64_t rows, int64_t columns) : order_(order), rows_(rows), columns_(columns) {
+Program::Program(Order order, int64_t rows, int64_t columns)
+    : order_(order), rows_(rows), columns_(columns) {
   if (order == Order::kSequence)
-    require(rows == 1 && columns == 0, "Program: a sequence has 1 row and endless (0) columns, got ", rows, ", ", columns);
+    require(
+        rows == 1 && columns == 0, "Program: a sequence has 1 row and endless (0) columns, got ",
+        rows, ", ", columns);
   else
-    require(rows > 0 && columns > 0, "Program: a raster needs rows and columns, got ", rows, ", ", columns);
+    require(
+        rows > 0 && columns > 0, "Program: a raster needs rows and columns, got ", rows, ", ",
+        columns);
 }
 
 int Program::add_buffer(Buffer buffer) {
@@ -36,27 +41,33 @@ int Program::add_buffer(Buffer buffer) {
   require(buffer.width > 0, "buffer ", buffer.name, ": width must be positive, got ", buffer.width);
   const bool symbol = buffer.kind == Kind::kSym;
   require(
-      symbol ? buffer.vocabulary > 0 && buffer.width == 1 : buffer.vocabulary == 0, "buffer ", buffer.name,
-      ": a symbol has width 1 and a vocabulary, f32 has none; got width ", buffer.width, ", vocabulary ",
-      buffer.vocabulary);
-  for (const Buffer& other : buffers_) require(other.name != buffer.name, "two buffers are named ", buffer.name);
+      symbol ? buffer.vocabulary > 0 && buffer.width == 1 : buffer.vocabulary == 0, "buffer ",
+      buffer.name, ": a symbol has width 1 and a vocabulary, f32 has none; got width ",
+      buffer.width, ", vocabulary ", buffer.vocabulary);
+  for (const Buffer& other : buffers_)
+    require(other.name != buffer.name, "two buffers are named ", buffer.name);
   buffers_.push_back(std::move(buffer));
   return static_cast<int>(buffers_.size()) - 1;
 }
 
-std::string Program::context() const { return core::text("instruction ", instructions_.size(), ": "); }
+std::string Program::context() const {
+  return core::text("instruction ", instructions_.size(), ": ");
+}
 
 std::string Program::name(const Ref& ref) const {
   const std::string& buffer = buffers_.at(static_cast<size_t>(ref.buffer)).name;
   if (ref.dy == 0 && ref.dx == 0) return buffer;
-  return core::text(buffer, "[", ref.dy >= 0 ? "+" : "", ref.dy, ",", ref.dx >= 0 ? "+" : "", ref.dx, "]");
+  return core::text(
+      buffer, "[", ref.dy >= 0 ? "+" : "", ref.dy, ",", ref.dx >= 0 ? "+" : "", ref.dx, "]");
 }
 
 void Program::check_ref(const Ref& ref) const {
   require(
-      ref.buffer >= 0 && ref.buffer < static_cast<int>(buffers_.size()), context(), "reads buffer ", ref.buffer, " of ",
-      buffers_.size());
-  require(order_ == Order::kRaster || ref.dy == 0, context(), "a sequence has no rows to look at: ", name(ref));
+      ref.buffer >= 0 && ref.buffer < static_cast<int>(buffers_.size()), context(), "reads buffer ",
+      ref.buffer, " of ", buffers_.size());
+  require(
+      order_ == Order::kRaster || ref.dy == 0, context(),
+      "a sequence has no rows to look at: ", name(ref));
 }
 
 void Program::check_width(const char* what, int64_t expected, int64_t got) const {
@@ -70,16 +81,21 @@ std::vector<float> Program::take(
   const std::string argument = context() + what;
   const float* data = core::elements<const float>(tensor, argument.c_str(), shape);
   std::vector<float> values(data, data + tensor.size());
-  for (const float value : values) require(std::isfinite(value), argument, " must be finite, got ", value);
+  for (const float value : values)
+    require(std::isfinite(value), argument, " must be finite, got ", value);
   return values;
 }
 
 void Program::append(Instruction instruction) {
   require(!finished_, "Program: finished; it cannot change");
   for (const int target : instruction.targets) {
-    require(target >= 0 && target < static_cast<int>(buffers_.size()), context(), "writes buffer ", target, " of ", buffers_.size());
+    require(
+        target >= 0 && target < static_cast<int>(buffers_.size()), context(), "writes buffer ",
+        target, " of ", buffers_.size());
     Buffer& buffer = buffers_[static_cast<size_t>(target)];
-    require(buffer.writer < 0, context(), "writes ", buffer.name, ", which instruction ", buffer.writer, " writes");
+    require(
+        buffer.writer < 0, context(), "writes ", buffer.name, ", which instruction ", buffer.writer,
+        " writes");
     buffer.writer = static_cast<int>(instructions_.size());
   }
   instructions_.push_back(std::move(instruction));
@@ -93,14 +109,24 @@ void Program::add_input(int target, Phase phase) {
 void Program::check_states(const Instruction& instruction) const {
   const std::vector<Ref>& states = instruction.states;
   const int64_t units = buffers_[static_cast<size_t>(instruction.targets[0])].width;
-  const auto width = [&](size_t i) { return buffers_[static_cast<size_t>(states[i].buffer)].width; };
-  const size_t expected_states = instruction.epilogue == Epilogue::kLstm ? 1 : instruction.epilogue == Epilogue::kGru ? 2 : 0;
+  const auto width = [&](size_t i) {
+    return buffers_[static_cast<size_t>(states[i].buffer)].width;
+  };
+  const size_t expected_states = instruction.epilogue == Epilogue::kLstm  ? 1
+                                 : instruction.epilogue == Epilogue::kGru ? 2
+                                                                          : 0;
   const size_t expected_targets = instruction.epilogue == Epilogue::kLstm ? 2 : 1;
-  require(instruction.targets.size() == expected_targets, context(), "writes ", expected_targets, " buffers, got ", instruction.targets.size());
-  require(states.size() == expected_states, context(), "takes ", expected_states, " states, got ", states.size());
+  require(
+      instruction.targets.size() == expected_targets, context(), "writes ", expected_targets,
+      " buffers, got ", instruction.targets.size());
+  require(
+      states.size() == expected_states, context(), "takes ", expected_states, " states, got ",
+      states.size());
   for (const Ref& state : states) {
     check_ref(state);
-    require(buffers_[static_cast<size_t>(state.buffer)].kind == Kind::kF32, context(), "a state must be f32, got ", name(state));
+    require(
+        buffers_[static_cast<size_t>(state.buffer)].kind == Kind::kF32, context(),
+        "a state must be f32, got ", name(state));
   }
   if (instruction.epilogue == Epilogue::kLstm) check_width("the state c", units, width(0));
   if (instruction.epilogue == Epilogue::kGru) {
@@ -119,7 +145,8 @@ void Program::add_sum(
     const std::vector<Ref>& refs,
     const std::vector<Ref>& states) {
   require(!targets.empty(), context(), "a sum writes a buffer");
-  Instruction sum{.op = Op::kSum, .phase = phase, .targets = targets, .epilogue = epilogue, .states = states};
+  Instruction sum{
+      .op = Op::kSum, .phase = phase, .targets = targets, .epilogue = epilogue, .states = states};
   for (const int target : targets) {
     check_ref({target, 0, 0});
     const Buffer& buffer = buffers_[static_cast<size_t>(target)];
@@ -133,12 +160,15 @@ void Program::add_sum(
     check_ref(refs[i]);
     const Buffer& buffer = buffers_[static_cast<size_t>(refs[i].buffer)];
     require(
-        (kinds[i] == TermKind::kLook) == (buffer.kind == Kind::kSym), context(), "a table is looked up by a symbol, everything else reads f32; got ",
-        name(refs[i]));
-    require((kinds[i] == TermKind::kAdd) == (weights[i] == nullptr), context(), "mat and look have weights, add has none");
+        (kinds[i] == TermKind::kLook) == (buffer.kind == Kind::kSym), context(),
+        "a table is looked up by a symbol, everything else reads f32; got ", name(refs[i]));
+    require(
+        (kinds[i] == TermKind::kAdd) == (weights[i] == nullptr), context(),
+        "mat and look have weights, add has none");
     Term term{kinds[i], refs[i], {}};
     if (kinds[i] == TermKind::kMat) term.weights = take(*weights[i], "weight", {out, buffer.width});
-    if (kinds[i] == TermKind::kLook) term.weights = take(*weights[i], "table", {buffer.vocabulary + 1, out});
+    if (kinds[i] == TermKind::kLook)
+      term.weights = take(*weights[i], "table", {buffer.vocabulary + 1, out});
     if (kinds[i] == TermKind::kAdd) check_width(buffer.name.c_str(), out, buffer.width);
     sum.terms.push_back(std::move(term));
   }
@@ -151,30 +181,39 @@ void Program::add_draw(Phase phase, int target, Ref scores) {
   require(phase == Phase::kSite, context(), "a draw happens at its site");
   const Buffer& symbol = buffers_[static_cast<size_t>(target)];
   require(symbol.kind == Kind::kSym, context(), "a draw writes a symbol, got ", symbol.name);
-  require(buffers_[static_cast<size_t>(scores.buffer)].kind == Kind::kF32, context(), "scores must be f32, got ", name(scores));
+  require(
+      buffers_[static_cast<size_t>(scores.buffer)].kind == Kind::kF32, context(),
+      "scores must be f32, got ", name(scores));
   check_width("scores", symbol.vocabulary, buffers_[static_cast<size_t>(scores.buffer)].width);
   append({.op = Op::kDraw, .phase = phase, .targets = {target}, .scores = scores});
 }
 
-// Whether instruction `index` may read ref: what it reads must be written by then, in whatever phase it runs.
+// Whether instruction `index` may read ref: what it reads must be written by then, in whatever
+// phase it runs.
 void Program::check_known(int index, const Ref& ref) const {
   const Buffer& buffer = buffers_[static_cast<size_t>(ref.buffer)];
-  require(buffer.writer >= 0, "instruction ", index, ": reads ", buffer.name, ", which nothing writes");
+  require(
+      buffer.writer >= 0, "instruction ", index, ": reads ", buffer.name, ", which nothing writes");
   const Instruction& writer = instructions_[static_cast<size_t>(buffer.writer)];
   const Phase phase = instructions_[static_cast<size_t>(index)].phase;
   if (writer.phase == Phase::kStart) {
-    require(ref.dy == 0 && ref.dx == 0, "instruction ", index, ": ", name(ref), " is known from the start; it has no neighbours");
     require(
-        phase != Phase::kStart || buffer.writer < index, "instruction ", index, ": reads ", name(ref),
-        " before it is written");
+        ref.dy == 0 && ref.dx == 0, "instruction ", index, ": ", name(ref),
+        " is known from the start; it has no neighbours");
+    require(
+        phase != Phase::kStart || buffer.writer < index, "instruction ", index, ": reads ",
+        name(ref), " before it is written");
     return;
   }
-  require(phase != Phase::kStart, "instruction ", index, ": reads ", name(ref), ", which is not known at the start");
+  require(
+      phase != Phase::kStart, "instruction ", index, ": reads ", name(ref),
+      ", which is not known at the start");
   if (ref.dy < 0) return;
   const bool earlier = buffer.writer < index;
   bool known = ref.dy == 0;
   if (writer.phase == Phase::kRow)
-    known = known && (phase == Phase::kSite || earlier) && (ref.dx == 0 || phase == Phase::kSite || earlier);
+    known = known && (phase == Phase::kSite || earlier) &&
+            (ref.dx == 0 || phase == Phase::kSite || earlier);
   else
     known = known && phase == Phase::kSite && (ref.dx < 0 || (ref.dx == 0 && earlier));
   require(known, "instruction ", index, " reads the future: ", name(ref));
@@ -188,7 +227,8 @@ void Program::finish() {
     for (const Ref& ref : instructions_[i].refs()) check_known(static_cast<int>(i), ref);
   }
   require(draws, "Program: draws nothing");
-  for (const Buffer& buffer : buffers_) require(buffer.writer >= 0, "buffer ", buffer.name, ": nothing writes it");
+  for (const Buffer& buffer : buffers_)
+    require(buffer.writer >= 0, "buffer ", buffer.name, ": nothing writes it");
   finished_ = true;
 }
 

@@ -52,10 +52,10 @@ struct Instruction {
   Phase phase;
   std::vector<int> targets;  // lstm: h, c
   Epilogue epilogue = Epilogue::kNone;
-  std::vector<float> bias = {};   // [out], or empty
+  std::vector<float> bias = {};  // [out], or empty
   std::vector<Term> terms = {};
-  std::vector<Ref> states = {};   // lstm: c'; gru: rec, h'
-  Ref scores{};              // draw
+  std::vector<Ref> states = {};  // lstm: c'; gru: rec, h'
+  Ref scores{};                  // draw
 
   // Every value it reads.
   std::vector<Ref> refs() const;
@@ -78,7 +78,8 @@ class Program {
       const std::vector<Ref>& states);
   void add_draw(Phase phase, int target, Ref scores);
 
-  // The whole: every buffer written, nothing read before it is written. After it the program does not change.
+  // The whole: every buffer written, nothing read before it is written. After it the program does
+  // not change.
   void finish();
 
   Order order() const { return order_; }
@@ -97,7 +98,10 @@ class Program {
   void check_width(const char* what, int64_t expected, int64_t got) const;
   void check_states(const Instruction& instruction) const;
   void check_known(int index, const Ref& ref) const;
-  std::vector<float> take(const core::Tensor& tensor, const char* what, const std::vector<int64_t>& shape) const;
+  std::vector<float> take(
+      const core::Tensor& tensor,
+      const char* what,
+      const std::vector<int64_t>& shape) const;
   void append(Instruction instruction);
 
   Order order_;

@@ -108,7 +108,9 @@ def check_tokens(
     """ValueError unless `tokens` is int64, has two axes, `n` rows, and lies on `device`."""
     rows = "" if n is None else f" with N={n}"
     if not isinstance(tokens, Tensor):
-        raise ValueError(f"{name} must be an int64 tensor {axes}{rows}, got {type(tokens).__name__}")
+        raise ValueError(
+            f"{name} must be an int64 tensor {axes}{rows}, got {type(tokens).__name__}"
+        )
     shaped = tokens.ndim == 2 and (n is None or len(tokens) == n)
     if tokens.dtype != torch.int64 or not shaped:
         raise ValueError(f"{name} must be int64 {axes}{rows}, got {described(tokens)}")
@@ -172,7 +174,7 @@ def _row_temperature(name: str, value: float | Tensor, n: int) -> Tensor:
 
 def _row_top_k(name: str, value: int | Tensor | None, n: int) -> Tensor:
     rows = _rows(name, 0 if value is None else value, n, torch.int64)
-    _check_range(name, "at least 1, or 0 for off,", rows, rows >= 0)
+    _check_range(name, "at least 0 (0 for off)", rows, rows >= 0)
     return rows
 
 

@@ -8,8 +8,11 @@ import sys
 from collections.abc import Sequence
 from typing import Annotated, TypeAlias
 
+import tyro
+
 from genfast import demo, info
 
+_FAILED = 1
 _BAD_INPUT = 2
 _INTERRUPTED = 130  # what a shell reports of a program that Ctrl-C ended
 
@@ -21,8 +24,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: The words behind `genfast`; those of this process when None.
 
     Returns:
-        0; 2 after one line on standard error when the input was bad; 130 after Ctrl-C.
+        0; after one line on standard error 2 when the input was bad and 1 when training diverged;
+        130 after Ctrl-C.
     """
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # a sample may hold what the terminal cannot show
     try:
         command = _parse(sys.argv[1:] if arguments is None else arguments)
         if isinstance(command, demo.Demo):
@@ -30,7 +36,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         elif command is not None:
             print("\n".join(info.lines()))
     except (ValueError, OSError) as error:
-        return _refuse(str(error))
+        return _refuse(str(error), _BAD_INPUT)
+    except FloatingPointError as error:
+        return _refuse(str(error), _FAILED)
     except KeyboardInterrupt:
         print("genfast: interrupted", file=sys.stderr)
         return _INTERRUPTED
@@ -43,8 +51,6 @@ def _parse(arguments: Sequence[str]) -> demo.Demo | info.Info | None:
     Raises:
         ValueError: The words make no command; what is wrong, in one line.
     """
-    import tyro
-
     commands: TypeAlias = (
         Annotated[demo.Demo, tyro.conf.subcommand("demo")]
         | Annotated[info.Info, tyro.conf.subcommand("info")]
@@ -71,9 +77,9 @@ def _first_line(box: str) -> str:
     return " ".join(said) or "the command was not understood"
 
 
-def _refuse(message: str) -> int:
+def _refuse(message: str, status: int) -> int:
     print(f"genfast: {' '.join(message.split())}", file=sys.stderr)
-    return _BAD_INPUT
+    return status
 
 
 if __name__ == "__main__":

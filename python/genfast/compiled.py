@@ -16,12 +16,12 @@ from torch.nn.utils.parametrize import is_parametrized
 from genfast._extension import core
 from genfast.program import Program
 
-__all__ = ["Compiled", "NotCompilable", "choose_backend", "compiled", "weights_hash"]
+__all__ = ["Compiled", "NotCompilableError", "choose_backend", "compiled", "weights_hash"]
 
 BACKENDS = ("auto", "cpu", "cuda", "reference")
 
 
-class NotCompilable(ValueError):
+class NotCompilableError(ValueError):
     """The model does something that its program does not say."""
 
 
@@ -54,7 +54,7 @@ def compiled(model: Any) -> Compiled:
         model: An nn.Module with `program()`.
 
     Raises:
-        NotCompilable: The model does something that its program does not say.
+        NotCompilableError: The model does something that its program does not say.
         FloatingPointError: A weight is not finite.
     """
     check_visible(model)
@@ -88,29 +88,31 @@ def choose_backend(model: Any, backend: str) -> tuple[Compiled | None, str]:
         return None, "asked for"
     try:
         return compiled(model), "the program says all that the model does"
-    except NotCompilable as reason:
+    except NotCompilableError as reason:
         if backend == "cpu":
             raise ValueError(f"draw: backend 'cpu' cannot serve: {reason}") from reason
         return None, str(reason)
 
 
 def check_visible(model: nn.Module) -> None:
-    """NotCompilable when something changes what `forward` computes and no program can see it."""
+    """NotCompilableError when something changes what `forward` computes, unseen by a program."""
     kind = type(model)
     writer = next((base for base in kind.__mro__ if "program" in vars(base)), None)
     if writer is None:
-        raise NotCompilable(f"{kind.__name__} has no program")
+        raise NotCompilableError(f"{kind.__name__} has no program")
     # A subclass that writes its own forward has to write its own program, too.
     for method in ("forward", "__call__"):
         owner = next(base for base in kind.__mro__ if method in vars(base))
         if not issubclass(writer, owner):
-            raise NotCompilable(f"{owner.__name__} overrides {method} and has no program of its own")
+            raise NotCompilableError(
+                f"{owner.__name__} overrides {method} and has no program of its own"
+            )
     if torch_module._global_forward_hooks or torch_module._global_forward_pre_hooks:
-        raise NotCompilable("a global forward hook is registered")
+        raise NotCompilableError("a global forward hook is registered")
     for path, part in model.named_modules():
         reason = _invisible(part)
         if reason:
-            raise NotCompilable(f"{path or kind.__name__} {reason}")
+            raise NotCompilableError(f"{path or kind.__name__} {reason}")
 
 
 def _invisible(part: nn.Module) -> str | None:
@@ -130,7 +132,7 @@ def weights_hash(model: nn.Module) -> int:
     What the modules say of themselves counts, too: a layer exchanged for one of other settings has
     other weights only by chance.
     """
-    tensors = [*model.named_parameters(remove_duplicate=False)]
+    tensors: list[tuple[str, Tensor]] = [*model.named_parameters(remove_duplicate=False)]
     tensors += model.named_buffers(remove_duplicate=False)
     described = [repr(model), *(f"{name} {t.dtype} {tuple(t.shape)}" for name, t in tensors)]
     text = np.frombuffer("\n".join(described).encode(), np.uint8)

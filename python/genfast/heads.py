@@ -143,11 +143,10 @@ def _first_best(scores: Tensor) -> Int64[Tensor, " n"]:
 
 def _check_scores(scores: Tensor, site: int) -> None:
     """Raises FloatingPointError for the first row that nothing can be drawn from."""
-    rows = (
-        ("a NaN score", scores.isnan().any(-1)),
-        ("a score of +inf", (scores == torch.inf).any(-1)),
-        ("no class left to draw", (scores == -torch.inf).all(-1)),
-    )
-    for what, wrong in rows:
-        if wrong.any():
-            raise FloatingPointError(f"draw: {what} in row {int(wrong.int().argmax())}, site {site}")
+    best = scores.amax(-1)  # NaN wherever a score is
+    wrong = best.isnan() | best.isinf()
+    if wrong.any():
+        row = int(wrong.int().argmax())
+        others = "+inf" if best[row] > 0 else "all -inf, nothing is left to draw"
+        what = "NaN" if best[row].isnan() else others
+        raise FloatingPointError(f"draw: scores of row {row} at site {site} are {what}")

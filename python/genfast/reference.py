@@ -135,7 +135,7 @@ class ReferenceSession:
         # The network needs a symbol at the site itself, and does not see it.
         prefix = self._tokens[:, : int(self._lengths.max()) + 1]
         with evaluating(self._model):
-            scores = self._model(prefix.to(self._device))
+            scores: Tensor = self._model(prefix.to(self._device))
         if scores.shape != (*prefix.shape, self._head.parameters):
             raise ValueError(
                 f"draw: forward must give (N, T, {self._head.parameters}) scores of "

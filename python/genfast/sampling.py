@@ -153,9 +153,7 @@ def _sites(session: Session, device: torch.device) -> Iterator[Int64[Tensor, " n
         yield session.advance(1)[:, 0].to(device)
 
 
-def _draw(
-    session: Session, values: Tensor, lengths: Tensor, stops: Tensor, total: Tensor
-) -> None:
+def _draw(session: Session, values: Tensor, lengths: Tensor, stops: Tensor, total: Tensor) -> None:
     """Fills `values` (N, T), `lengths` and `total` (N,) until every row has stopped."""
     length = values.shape[1]
     going = torch.ones(len(values), dtype=torch.bool)
@@ -188,7 +186,7 @@ def _run_prompt(session: Session, prompt: Tensor, starts: Tensor) -> None:
     for row in range(n):
         shifted[row, int(starts[row]) :] = prompt[row, : columns - int(starts[row])]
     at = 0
-    for start in starts.unique().tolist():
+    for start in sorted(set(starts.tolist())):
         session.advance(start - at, shifted[:, at:start])
         if start > 0:
             session.reset((starts == start).nonzero()[:, 0])
@@ -197,7 +195,7 @@ def _run_prompt(session: Session, prompt: Tensor, starts: Tensor) -> None:
 
 
 def _prompt(name: str, model: Any, n: int, request: Request) -> tuple[Tensor, Tensor]:
-    """The checked prompt (N, P) without columns that no row uses, and where each row starts (N,)."""
+    """The checked prompt (N, P) without columns that no row uses, and the start of each row."""
     prompt, lengths = request.prompt, request.prompt_lengths
     if prompt is None:
         if lengths is not None:

@@ -103,7 +103,7 @@ class Session:
     @property
     def positions(self) -> Int64[Tensor, " n"]:
         """Sites finished, of every row since its own start."""
-        return self._engine.position - self._begun
+        return int(self._engine.position) - self._begun
 
     def advance(self, count: int, forced: Tensor | None = None) -> Int64[Tensor, "n count"]:
         """Draws `count` sites.

@@ -245,7 +245,7 @@ def _kept_sets(exact: Tensor, top_k: int, top_p: float, eps: float) -> Iterator[
 
 
 def _best(exact: Tensor, among: Tensor, size: int, eps: float) -> Iterator[Tensor]:
-    """Sets of the `size` best classes of `among`; classes within eps of the last may trade places."""
+    """Sets of the `size` best classes of `among`; those within eps of the last may trade places."""
     if size >= int(among.sum()):
         yield among
         return

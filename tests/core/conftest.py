@@ -24,7 +24,8 @@ def load_core() -> ModuleType:
         return importlib.import_module("genfast._extension").core
     (path,) = Path(folder).glob("_core*.so")
     spec = importlib.util.spec_from_file_location("_core", path)
-    assert spec is not None and spec.loader is not None
+    assert spec is not None
+    assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module

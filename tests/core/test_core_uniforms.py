@@ -37,9 +37,9 @@ def drawn(core: Any, seed: int, index: int, first: int, draws: int) -> NDArray[n
 
 
 def test_known_answer() -> None:
-    counter = np.array([0x243F6A88, 0x85A308D3], np.uint32)
+    counter = np.array([[0x243F6A88, 0x85A308D3]], np.uint32)
     words = threefry2x32([0x13198A2E, 0x03707344], counter)
-    assert words.tolist() == [0xC4923A9C, 0x483DF7A0]
+    assert words.tolist() == [[0xC4923A9C, 0x483DF7A0]]
 
 
 @pytest.mark.parametrize("draws", [1, 2, 17, 129])
@@ -68,7 +68,7 @@ def test_edge_draws(core: Any, index: int, draw: int, value: float) -> None:
 
 
 def test_fold_has_the_high_bit_in_its_key(core: Any) -> None:
-    low, high = threefry2x32([5, 0x80000000], np.array([3, 9], np.uint32)).tolist()
+    ((low, high),) = threefry2x32([5, 0x80000000], np.array([[3, 9]], np.uint32)).tolist()
     assert core.fold(5, 3, 9) == (high & 0x7FFFFFFF) << 32 | low
 
 

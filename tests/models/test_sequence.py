@@ -87,7 +87,11 @@ def test_weights_of_torch_modules_load_and_give_their_scores(
 ) -> None:
     torch.manual_seed(5)
     kind = nn.LSTM if cell == "lstm" else nn.GRU
-    embed, rnn, readout = nn.Embedding(11, 5), kind(5, 18, depth, batch_first=True), nn.Linear(18, 11)
+    embed, rnn, readout = (
+        nn.Embedding(11, 5),
+        kind(5, 18, depth, batch_first=True),
+        nn.Linear(18, 11),
+    )
     model = SequenceModel(
         Categorical(11), cell=cell, width=18, depth=depth, embedding_width=5, start="zeros"
     )

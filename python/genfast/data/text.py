@@ -204,7 +204,7 @@ def known_words(sample: str, text: str) -> tuple[int, int]:
     found = [
         match.group().lower()
         for match in _WORD.finditer(sample)
-        if 0 < match.start() and match.end() < len(sample)
+        if match.start() > 0 and match.end() < len(sample)
     ]
     return sum(word in known for word in found), len(found)
 

@@ -94,6 +94,6 @@ class PlainLoop:
         rnn = self.model.rnn
         if state is None:
             state = (x.new_zeros(self.n, rnn.hidden_size), x.new_zeros(self.n, rnn.hidden_size))
-        weights = (rnn.weight_ih_l0, rnn.weight_hh_l0, rnn.bias_ih_l0, rnn.bias_hh_l0)
-        h, c = torch.lstm_cell(x, state, *weights)
+        w_ih, w_hh, b_ih, b_hh = rnn.all_weights[0]
+        h, c = torch.lstm_cell(x, state, w_ih, w_hh, b_ih, b_hh)
         return h, (h, c)

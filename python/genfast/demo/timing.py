@@ -41,9 +41,7 @@ class Timing:
         return self.plain / self.compiled
 
 
-def compare(
-    model: SequenceModel, n: int, length: int, *, seed: int, temperature: float
-) -> Timing:
+def compare(model: SequenceModel, n: int, length: int, *, seed: int, temperature: float) -> Timing:
     """Draws `n` texts of `length` symbols both ways, alternately.
 
     Raises:
@@ -51,9 +49,7 @@ def compare(
     """
     numbers = uniforms(seed, n, length)
     loop = PlainLoop(model, n, temperature)
-    values = model.sample(
-        n, length, seed=seed, temperature=temperature, backend="cpu"
-    ).values
+    values = model.sample(n, length, seed=seed, temperature=temperature, backend="cpu").values
     differing = int((loop.draw(numbers, given=values) != values).sum())
     if differing > max(2, values.numel() * _MOST_DIFFERING):
         raise RuntimeError(

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from genfast.compiled import NotCompilable
+from genfast.compiled import NotCompilableError
 from genfast.heads import Categorical
 from genfast.program import Buffer, Draw, Instruction, Look, Mat, Program, Ref, Sum, symbol
 
@@ -19,15 +17,20 @@ Array = NDArray[np.float32]
 
 
 def recurrent_program(
-    embed: nn.Module, rnn: nn.Module, readout: nn.Module, head: Categorical, start: str | int
+    embed: nn.Embedding,
+    rnn: nn.LSTM | nn.GRU,
+    readout: nn.Linear,
+    head: Categorical,
+    start: str | int,
 ) -> Program:
     """The program of `readout(rnn(embed(x shifted by one site)))`.
 
     Every layer is a `Sum` that reads its own output one site back, and a layer below it::
 
-        e  = look(E, x[0,-1])
-        h0 = lstm(W_ih e + W_hh h0[0,-1] + b; c0[0,-1])        h0 = gru(W_ih e + b_ih; rec0, h0[0,-1])
-                                                               rec0 = W_hh h0[0,-1] + b_hh
+        e    = look(E, x[0,-1])
+        lstm:  h0   = lstm(W_ih e + W_hh h0[0,-1] + b_ih + b_hh; c0[0,-1])
+        gru:   rec0 = W_hh h0[0,-1] + b_hh
+               h0   = gru(W_ih e + b_ih; rec0, h0[0,-1])
 
     Args:
         embed: nn.Embedding; with `start` "learnt" its last row stands for the first input.
@@ -37,7 +40,7 @@ def recurrent_program(
         start: "learnt", "zeros" or a symbol: the input of the first site.
 
     Raises:
-        NotCompilable: A module is of another type, or has an option that instructions do not say.
+        NotCompilableError: A module is of another type, or has an option that no instruction says.
         FloatingPointError: A weight is not finite, named with its place.
     """
     _check_modules(embed, rnn, readout, head, start)
@@ -45,11 +48,12 @@ def recurrent_program(
     below = Buffer("e", embed.embedding_dim)
     instructions: list[Instruction] = [Sum((below,), (Look(_table(embed, start), x[0, -1]),))]
     for layer in range(rnn.num_layers):
-        sums = _lstm(rnn, layer, below) if type(rnn) is nn.LSTM else _gru(rnn, layer, below)
+        sums = _lstm(rnn, layer, below) if isinstance(rnn, nn.LSTM) else _gru(rnn, layer, below)
         instructions += sums
         below = sums[-1].targets[0]
     scores = Buffer("params", head.parameters)
-    weight, bias = _array(readout, "readout", "weight"), _array(readout, "readout", "bias")
+    weight = _array(readout, "readout", "weight")
+    bias = _array(readout, "readout", "bias") if readout.bias is not None else None
     instructions.append(Sum((scores,), (Mat(weight, below.here),), bias))
     instructions.append(Draw(x, scores.here))
     return Program("sequence", instructions)
@@ -59,7 +63,9 @@ def _lstm(rnn: nn.LSTM, layer: int, below: Buffer) -> list[Sum]:
     """Layer `layer`; torch adds its two biases in float32, here float64 rounds them once."""
     h, c = Buffer(f"h{layer}", rnn.hidden_size), Buffer(f"c{layer}", rnn.hidden_size)
     w_ih, w_hh, b_ih, b_hh = _layer_weights(rnn, layer)
-    bias = None if b_ih is None else (b_ih.astype(np.float64) + b_hh).astype(np.float32)
+    bias = None
+    if b_ih is not None and b_hh is not None:
+        bias = np.add(b_ih, b_hh, dtype=np.float64).astype(np.float32)
     terms = (Mat(w_ih, below.here), Mat(w_hh, h[0, -1]))
     return [Sum((h, c), terms, bias, "lstm", (c[0, -1],))]
 
@@ -75,32 +81,35 @@ def _gru(rnn: nn.GRU, layer: int, below: Buffer) -> list[Sum]:
     ]
 
 
-def _layer_weights(rnn: nn.RNNBase, layer: int) -> tuple[Any, ...]:
+def _layer_weights(rnn: nn.RNNBase, layer: int) -> tuple[Array, Array, Array | None, Array | None]:
     """W_ih, W_hh, b_ih, b_hh; the biases None where the network has none."""
-    kinds = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
-    return tuple(_array(rnn, "rnn", f"{kind}_l{layer}") for kind in kinds)
+    w_ih, w_hh = (_array(rnn, "rnn", f"{kind}_l{layer}") for kind in ("weight_ih", "weight_hh"))
+    if not rnn.bias:
+        return w_ih, w_hh, None, None
+    b_ih, b_hh = (_array(rnn, "rnn", f"{kind}_l{layer}") for kind in ("bias_ih", "bias_hh"))
+    return w_ih, w_hh, b_ih, b_hh
 
 
 def _table(embed: nn.Embedding, start: str | int) -> Array:
     """Rows of the symbols, and last what stands before the first."""
     table = _array(embed, "embed", "weight")
-    assert table is not None
     if start == "learnt":
         return table
     last = np.zeros_like(table[:1]) if start == "zeros" else table[int(start)][None]
     return np.concatenate([table, last])
 
 
-def _array(module: nn.Module, path: str, name: str) -> Array | None:
-    """A float32 copy of a parameter on the CPU, None where there is none."""
-    weight = getattr(module, name, None)
-    if weight is None:
-        return None
+def _array(module: nn.Module, path: str, name: str) -> Array:
+    """A float32 copy of a parameter on the CPU."""
+    weight = getattr(module, name)
     if type(weight) is not nn.Parameter:
-        raise NotCompilable(f"{path}.{name} is a {type(weight).__name__}, no plain nn.Parameter")
+        raise NotCompilableError(
+            f"{path}.{name} is a {type(weight).__name__}, no plain nn.Parameter"
+        )
     array = weight.detach().to("cpu", torch.float32, copy=True)
     _check_finite(f"{path}.{name}", array)
-    return array.numpy()
+    result: Array = array.numpy()
+    return result
 
 
 def _check_finite(name: str, weight: Tensor) -> None:
@@ -108,21 +117,27 @@ def _check_finite(name: str, weight: Tensor) -> None:
     for `forward` but not for a program."""
     wrong = ~weight.isfinite()
     if name == "readout.bias" and wrong.any() and (weight[wrong] == -torch.inf).all():
-        raise NotCompilable("readout.bias is -inf for some symbols")
+        raise NotCompilableError("readout.bias is -inf for some symbols")
     if wrong.any():
         place = tuple(int(i) for i in wrong.nonzero()[0])
         raise FloatingPointError(f"program: weight {name} is {weight[place].item()} at {place}")
 
 
 def _check_modules(
-    embed: nn.Module, rnn: nn.Module, readout: nn.Module, head: Categorical, start: str | int
+    embed: nn.Embedding,
+    rnn: nn.LSTM | nn.GRU,
+    readout: nn.Linear,
+    head: Categorical,
+    start: str | int,
 ) -> None:
-    """NotCompilable for the first thing that this file's instructions would not say."""
+    """NotCompilableError for the first thing that this file's instructions would not say."""
     types = (("embed", embed, (nn.Embedding,)), ("rnn", rnn, (nn.LSTM, nn.GRU)))
     for name, module, known in (*types, ("readout", readout, (nn.Linear,))):
         if type(module) not in known:
             wanted = " or ".join(f"nn.{kind.__name__}" for kind in known)
-            raise NotCompilable(f"{name} must be exactly {wanted}, got {type(module).__name__}")
+            raise NotCompilableError(
+                f"{name} must be exactly {wanted}, got {type(module).__name__}"
+            )
     inputs = head.classes + (start == "learnt")
     refused = (
         (type(head) is not Categorical, f"head is a {type(head).__name__}"),
@@ -138,7 +153,7 @@ def _check_modules(
     )
     for wrong, reason in refused:
         if wrong:
-            raise NotCompilable(reason)
+            raise NotCompilableError(reason)
 
 
 def _flat_weights_differ(rnn: nn.RNNBase) -> bool:

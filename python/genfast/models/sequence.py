@@ -1,4 +1,4 @@
-"""SequenceModel: a recurrent network over symbols; plain PyTorch, drawn from through its program."""
+"""SequenceModel: a recurrent network over symbols, in plain PyTorch."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from typing import Any, Literal
 
 import torch
-import torch.nn.functional as F
 from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
@@ -62,7 +61,11 @@ class SequenceModel(nn.Module):
     ) -> None:
         super().__init__()
         embedding_width = width if embedding_width is None else embedding_width
-        for name, size in (("width", width), ("depth", depth), ("embedding_width", embedding_width)):
+        for name, size in (
+            ("width", width),
+            ("depth", depth),
+            ("embedding_width", embedding_width),
+        ):
             if operator.index(size) < 1:
                 raise ValueError(f"SequenceModel: {name} must be at least 1, got {size}")
         if cell not in ("lstm", "gru"):
@@ -94,7 +97,9 @@ class SequenceModel(nn.Module):
         if tokens.numel() == 0:
             return self.readout.weight.new_zeros(*tokens.shape, self.head.parameters)
         features, _ = self.rnn(_inputs(self.embed, self.start, self.head.classes, tokens))
-        return self.readout(F.dropout(features, self.dropout, self.training))
+        features = nn.functional.dropout(features, self.dropout, self.training)
+        scores: Tensor = self.readout(features)
+        return scores
 
     def log_prob(
         self, tokens: Int64[Tensor, "n t"], lengths: Int64[Tensor, " n"] | None = None
@@ -140,7 +145,7 @@ class SequenceModel(nn.Module):
         """This model written down as instructions over float32 copies of its weights.
 
         Raises:
-            NotCompilable: A part was replaced by something that instructions do not say.
+            NotCompilableError: A part was replaced by something that instructions do not say.
             FloatingPointError: A weight is not finite, named.
         """
         return recurrent_program(self.embed, self.rnn, self.readout, self.head, self.start)
@@ -187,10 +192,11 @@ class SequenceModel(nn.Module):
 def _inputs(embed: nn.Module, start: str | int, classes: int, tokens: Tensor) -> Tensor:
     """What the network sees at each site: the symbol before it, at first the start."""
     if start == "zeros":
-        return F.pad(embed(tokens[:, :-1]), (0, 0, 1, 0))
-    symbol = classes if start == "learnt" else start
+        return nn.functional.pad(embed(tokens[:, :-1]), (0, 0, 1, 0))
+    symbol = classes if start == "learnt" else int(start)
     first = tokens.new_full((len(tokens), 1), symbol)
-    return embed(torch.cat([first, tokens[:, :-1]], 1))
+    inputs: Tensor = embed(torch.cat([first, tokens[:, :-1]], 1))
+    return inputs
 
 
 def _checked_start(start: str | int, classes: int) -> str | int:

@@ -74,11 +74,12 @@ def _early_states(
     states: list[Ref] = []
     for ref in whole.states:
         early = program.phases[place] == "site" and program.known(place, ref) == "row"
-        if early and not _here(ref):
+        if not early or _here(ref):
+            states.append(ref)
+        else:
             copy = Buffer(_fresh(f"{ref.buffer.name}.row", names), ref.buffer.width)
             copies.append(Sum((copy,), (Add(ref),)))
-            ref = copy.here
-        states.append(ref)
+            states.append(copy.here)
     return copies, tuple(states)
 
 

@@ -73,12 +73,16 @@ def interpret(
     )
     run = _Run(program, uniforms, forced, options, rows, columns, dtype)
     run.give(inputs or {})
-    run.execute("start", 0, 0)
+    for instruction in run.code("start"):
+        for y, x in np.ndindex(rows, columns):
+            run.execute(instruction, y, x)
     for y in range(rows):
+        for instruction in run.code("row"):
+            for x in range(columns):
+                run.execute(instruction, y, x)
         for x in range(columns):
-            run.execute("row", y, x)
-        for x in range(columns):
-            run.execute("site", y, x)
+            for instruction in run.code("site"):
+                run.execute(instruction, y, x)
     return Drawn(run.values, tuple(run.scores))
 
 
@@ -132,14 +136,16 @@ class _Run:
                 _check_range(f"input {name}", value, 0, given.target.vocabulary)
             grid[...] = np.moveaxis(value, 0, 1).reshape(grid.shape) if sites else value
 
-    def execute(self, phase: Phase, y: int, x: int) -> None:
-        """Runs the code of one phase at (y, x); start code fills every site at once."""
-        where = (slice(None), slice(None)) if phase == "start" else (y, x)
-        for instruction, its in zip(self.program.instructions, self.program.phases, strict=True):
-            if its == phase and not isinstance(instruction, Input):
-                values = self._value(instruction, y, x)
-                for target, value in zip(instruction.targets, values, strict=True):
-                    self.grids[target.name][where] = value
+    def code(self, phase: Phase) -> list[Sum | Draw]:
+        """What runs in a phase, in order."""
+        pairs = zip(self.program.instructions, self.program.phases, strict=True)
+        return [i for i, its in pairs if its == phase and not isinstance(i, Input)]
+
+    def execute(self, instruction: Sum | Draw, y: int, x: int) -> None:
+        """Runs an instruction at (y, x) and writes its targets there."""
+        values = self._value(instruction, y, x)
+        for target, value in zip(instruction.targets, values, strict=True):
+            self.grids[target.name][y, x] = value
 
     def read(self, ref: Ref, y: int, x: int) -> Value:
         """(N, width) or, of a symbol, (N,): the value at an offset from (y, x), or the border."""
@@ -185,9 +191,8 @@ class _Run:
 
 def _check(what: str, array: Value, dtype: DTypeLike, shape: tuple[int, ...]) -> None:
     if array.dtype != dtype or array.shape != shape:
-        raise ValueError(
-            f"interpret: {what} must be {np.dtype(dtype).name} {shape}, got {array.dtype} {array.shape}"
-        )
+        expected, got = np.dtype(dtype), f"{array.dtype} {array.shape}"
+        raise ValueError(f"interpret: {what} must be {expected} {shape}, got {got}")
 
 
 def _check_range(what: str, symbols: Value, low: int, high: int) -> None:

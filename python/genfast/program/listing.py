@@ -24,32 +24,34 @@ def listing(program: Program) -> str:
     one buffer stand together, `x{21 taps -3,-3..-1,+3}`: how many, and the first and last offset
     (rows,columns). On the right stand the bytes of the weights and the multiply-adds of one site.
     """
-    name = max(len(_targets(i)) for i in program.instructions)
-    blocks = [_block(program, phase, name) for phase in PHASES]
-    rows = [row for block in blocks for row in block]
-    left, middle, right = (max(len(_cell(row[i])) for row in rows) for i in range(3))
-    lines = [_header(program), *_inputs(program), *_kept(program)]
-    for block in blocks:
-        for place, (code, size, adds) in enumerate(block):
-            units = (" bytes", " multiply-adds") if place == 0 else ("      ", "")
-            cells = f"{_cell(size):>{middle}}{units[0]}  {_cell(adds):>{right}}{units[1]}"
-            lines.append(f"{code:<{left}}    {cells}".rstrip())
-    return "\n".join(lines)
+    width = max(len(_targets(i)) for i in program.instructions)
+    rows = [row for phase in PHASES for row in _block(program, phase, width)]
+    return "\n".join([*_header(program), *_inputs(program), *_kept(program), *_aligned(rows)])
 
 
-def _cell(value: str | int) -> str:
-    return value if isinstance(value, str) else f"{value:,}"
+def _aligned(rows: list[Row]) -> list[str]:
+    """Rows as lines, their figures right-aligned; 0 is left blank but in totals."""
+    code = max(len(row[0]) for row in rows)
+    sizes, adds = ([f"{row[i]:,}" for row in rows] for i in (1, 2))
+    size_width, adds_width = max(map(len, sizes)), max(map(len, adds))
+    lines = []
+    for row, size, add in zip(rows, sizes, adds, strict=True):
+        total = row[0].endswith(":")
+        left = f"{size if total or row[1] else '':>{size_width}}{' bytes' if total else '':<6}"
+        right = f"{add if total or row[2] else '':>{adds_width}}{' multiply-adds' if total else ''}"
+        lines.append(f"{row[0]:<{code}}    {left}  {right}".rstrip())
+    return lines
 
 
-def _header(program: Program) -> str:
+def _header(program: Program) -> list[str]:
     site = "site" if program.shape is None else "pixel"
     shape = "" if program.shape is None else " {}x{}".format(*program.shape)
     count = len(program.instructions) - len(program.inputs)
-    return (
+    return [
         f"program: order {program.order}{shape}, {_count(count, 'instruction')}, "
-        f"{_count(program.draws, 'draw')} a {site}, {program.weight_bytes:,} bytes of weights, "
-        f"{program.multiply_adds:,} multiply-adds a {site}"
-    )
+        f"{_count(program.draws, 'draw')} a {site}, {program.weight_bytes:,} bytes of weights",
+        f"  cost  {program.multiply_adds:,} multiply-adds a {site}",
+    ]
 
 
 def _inputs(program: Program) -> list[str]:

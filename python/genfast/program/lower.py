@@ -6,20 +6,19 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from genfast._extension import core as extension
+from genfast._extension import core
 from genfast.program.buffers import Ref
 from genfast.program.cost import term_weight
 from genfast.program.instructions import Array, Draw, Phase, Sum, Term
 from genfast.program.validate import label
 
 if TYPE_CHECKING:
-    from genfast._core import Program as CoreProgram
     from genfast.program.program import Program
 
 CoreRef = tuple[int, int, int]
 
 
-def lower(program: Program) -> CoreProgram:
+def lower(program: Program) -> core.Program:
     """The flat program of the compiled core, finished.
 
     Weights cross as they are, C-contiguous float32; the core packs copies of its own.
@@ -30,25 +29,25 @@ def lower(program: Program) -> CoreProgram:
     """
     _check_site_code(program)
     rows, columns = program.shape or (1, 0)
-    core = extension.Program(program.order, rows, columns)
+    flat = core.Program(program.order, rows, columns)
     numbers = {
-        buffer.name: core.buffer(buffer.name, buffer.width, buffer.kind, buffer.vocabulary)
+        buffer.name: flat.buffer(buffer.name, buffer.width, buffer.kind, buffer.vocabulary)
         for buffer in program.buffers
     }
     for given in program.inputs:
-        core.input(numbers[given.target.name], given.phase)
+        flat.input(numbers[given.target.name], given.phase)
     for instruction, phase in zip(program.instructions, program.phases, strict=True):
         if isinstance(instruction, Sum):
-            _lower_sum(core, instruction, phase, numbers)
+            _lower_sum(flat, instruction, phase, numbers)
         elif isinstance(instruction, Draw):
             target = numbers[instruction.target.name]
-            core.draw(phase, target, instruction.head, _ref(instruction.ref, numbers))
-    core.finish()
-    return core
+            flat.draw(phase, target, instruction.head, _ref(instruction.ref, numbers))
+    flat.finish()
+    return flat
 
 
-def _lower_sum(core: CoreProgram, instruction: Sum, phase: Phase, numbers: dict[str, int]) -> None:
-    core.sum(
+def _lower_sum(flat: core.Program, instruction: Sum, phase: Phase, numbers: dict[str, int]) -> None:
+    flat.sum(
         phase,
         [numbers[target.name] for target in instruction.targets],
         instruction.epilogue,

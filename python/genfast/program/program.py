@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
+from genfast._extension import core
 from genfast.program.buffers import Buffer, Ref
 from genfast.program.cost import multiply_adds, weight_bytes
 from genfast.program.dead import drop_dead
@@ -18,17 +19,15 @@ from genfast.program.phases import infer, known, schedule
 from genfast.program.reach import Reach, reach
 from genfast.program.validate import check_finite, check_program
 
-if TYPE_CHECKING:
-    from genfast._core import Program as CoreProgram
-
 Order = Literal["sequence", "raster"]
 
 
 class Program:
     """Instructions over buffers, checked when built.
 
-    Execution goes phase by phase: `start` code once, `row` code for a whole row before its first
-    site, `site` code at each site, each in the order of the list. Phases are inferred.
+    Execution goes phase by phase, each in the order of the list: `start` code once; `row` code
+    before the first site of a row, every instruction for the whole row at once; `site` code at
+    each site. Phases are inferred.
 
     Args:
         order: `"sequence"`, one endless row; or `"raster"`, rows from top to bottom, columns from
@@ -88,7 +87,7 @@ class Program:
         program = fold(schedule(self))
         return drop_dead(schedule(hoist(program)))
 
-    def lower(self) -> CoreProgram:
+    def lower(self) -> core.Program:
         """The flat program of the compiled core, finished.
 
         Raises:

@@ -17,19 +17,13 @@ if TYPE_CHECKING:
 def check_program(program: Program) -> None:
     """Raise ValueError for a program that no order of execution could run."""
     _check_order(program)
-    for place, instruction in enumerate(program.instructions):
-        if not isinstance(instruction, (Input, Sum, Draw)):
-            raise ValueError(
-                f"Program: instructions must be Input, Sum or Draw, got "
-                f"{type(instruction).__name__} at place {place}"
-            )
+    for place in range(len(program.instructions)):
+        _check_types(program, place)
     if not any(isinstance(instruction, Draw) for instruction in program.instructions):
         raise ValueError("Program: instructions must hold at least one Draw, got none")
     written = _check_targets(program)
     for place, instruction in enumerate(program.instructions):
         where = label(program, place)
-        for ref in instruction.refs:
-            _check_ref(program, where, ref, written)
         if isinstance(instruction, Sum):
             _check_sum(where, instruction)
         elif isinstance(instruction, Draw):
@@ -38,6 +32,8 @@ def check_program(program: Program) -> None:
             raise ValueError(
                 f"Program: {where}: phase must be 'start' or 'row', got {instruction.phase!r}"
             )
+        for ref in instruction.refs:
+            _check_ref(program, where, ref, written)
 
 
 def check_finite(program: Program) -> None:
@@ -71,6 +67,21 @@ def _check_order(program: Program) -> None:
         raise ValueError(
             f"Program: shape must be (rows, columns), both at least 1, for a raster, got {shape}"
         )
+
+
+def _check_types(program: Program, place: int) -> None:
+    instruction = program.instructions[place]
+    if not isinstance(instruction, (Input, Sum, Draw)):
+        raise ValueError(
+            f"Program: instructions must be Input, Sum or Draw, got "
+            f"{type(instruction).__name__} at place {place}"
+        )
+    for term in instruction.terms if isinstance(instruction, Sum) else ():
+        if not isinstance(term, (Mat, Look, Add)):
+            raise ValueError(
+                f"Program: {label(program, place)}: terms must be Mat, Look or Add, got "
+                f"{type(term).__name__}"
+            )
 
 
 def _check_targets(program: Program) -> dict[str, Buffer]:
@@ -149,12 +160,8 @@ def _check_term(where: str, term: Term, width: int) -> None:
             )
         shape = (buffer.vocabulary + 1, width)
         _check_array(where, f"Look table for {term.ref}", term.table, shape)
-    elif isinstance(term, Add):
-        _check_f32(where, f"Add input {term.ref}", buffer, width)
     else:
-        raise ValueError(
-            f"Program: {where}: terms must be Mat, Look or Add, got {type(term).__name__}"
-        )
+        _check_f32(where, f"Add input {term.ref}", buffer, width)
 
 
 def _check_draw(where: str, instruction: Draw) -> None:

@@ -1,0 +1,54 @@
+"""The README's table comes from the results and nothing else."""
+
+from __future__ import annotations
+
+import pytest
+
+from bench.render import fill, table
+
+RESULTS = {
+    "machine": {
+        "cpu": "Test CPU",
+        "usable_cores": 2,
+        "caches": {"L1d": "48K", "L2": "1024K"},
+        "versions": {"torch": "2.13.0", "onnxruntime": "1.32.0"},
+    },
+    "rows": {
+        "gru 2x512 batch 64": {
+            "task": {"cell": "gru", "width": 512, "depth": 2, "batch": 64, "classes": 65},
+            "summary": {
+                "us": 1234.5,
+                "floor_us": 99.94,
+                "share_of_peak": 0.756,
+                "as_written": {"us": 5000.0, "ratio": 4.05, "who": "onnx scan, gemm, 2 threads"},
+                "same_algebra": {
+                    "us": 12.34,
+                    "ratio": 1.1,
+                    "who": "torch eager, onednn, 1 threads",
+                },
+            },
+        }
+    },
+}
+
+
+def test_table_states_ratio_floor_share_and_machine():
+    text = table(RESULTS)
+    assert (
+        "| GRU 2x512 | 64 | 1,234 | **4.05x** (5,000, onnx scan) | **1.10x** (12.3, torch eager) "
+        "| 99.9 | 76% |"
+    ) in text.splitlines()
+    assert "Microseconds a site on Test CPU, 2 cores, L1d 48K, L2 1024K; torch 2.13.0" in text
+
+
+def test_fill_replaces_what_stood_there():
+    text = "a\n<!-- bench:x -->\nold\n<!-- /bench -->\nb\n"
+    filled = fill(text, "x", "new")
+    assert filled == "a\n<!-- bench:x -->\nnew\n<!-- /bench -->\nb\n"
+    assert fill(filled, "x", "new") == filled
+
+
+@pytest.mark.parametrize("text", ["", "<!-- bench:x -->", "<!-- /bench --> <!-- bench:x -->"])
+def test_fill_wants_both_marks(text):
+    with pytest.raises(ValueError, match="bench:x"):
+        fill(text, "x", "new")
