@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 import torch
-from genfast import SequenceModel, heads
-from genfast._extension import core
-from genfast.compiled import compiled
 
 from bench.harness import OURS, Contender
 from bench.task import Array, Symbols, Task, Weights
+from genfast import SequenceModel, heads
+from genfast._extension import core
+from genfast.compiled import compiled
 
 
 def make_model(task: Task, weights: Weights) -> SequenceModel:

@@ -10,9 +10,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from genfast._extension import core
-
 from bench.task import Task
+from genfast._extension import core
 
 PACKAGES = ("genfast", "torch", "onnxruntime", "onnx", "numpy")
 

@@ -10,6 +10,7 @@ import resource
 import sys
 
 import torch
+
 from genfast import SequenceModel, heads
 
 SITES = 100_000

@@ -5,10 +5,12 @@ add_library(
   genfast_cpu OBJECT
   csrc/cpu/dispatch.cpp
   csrc/cpu/executor.cpp
+  csrc/cpu/frame.cpp
   csrc/cpu/measure.cpp
   csrc/cpu/packing.cpp
   csrc/cpu/run.cpp
-  csrc/cpu/session.cpp)
+  csrc/cpu/session.cpp
+  csrc/cpu/state.cpp)
 target_link_libraries(genfast_cpu PUBLIC genfast_options)
 
 # Its sources see kernels.h only, and whatever they define lies in a namespace of their own: see kernels.h.

@@ -8,10 +8,11 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-import genfast
 import numpy as np
 import pytest
 import torch
+
+import genfast
 from genfast import cli, demo
 from genfast.data import known_words
 from genfast.demo.plain_loop import PlainLoop

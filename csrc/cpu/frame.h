@@ -23,8 +23,10 @@ struct Session::Frame {
   int32_t row_end = 0;
   std::vector<SumArgs> sums;             // one an instruction
   std::vector<std::vector<Term>> terms;  // what sums[i].terms points to
-  core::Aligned<float> scratch;          // of the draw
-  int64_t step = 0;                      // instructions finished in this run
+  std::vector<bool> meets;       // whether threads that split panels meet behind an instruction
+  core::Aligned<float> scratch;  // of the draw
+  core::Aligned<int64_t> hidden_values;  // drawn by a thread whose values nobody sees
+  int64_t step = 0;                      // barriers passed in this run
   Failure failure;
 };
 

@@ -14,11 +14,6 @@ namespace {
 using program::Op;
 using program::Phase;
 
-// Splitting panels pays when a thread would otherwise stream more weights than its rows give it
-// arithmetic for.
-constexpr int64_t kSplitBytes = 128 << 10;
-constexpr int64_t kSplitRows = 6;
-
 // Where other work holds a core, a barrier waits for a thread that is not running, a time slice and
 // not a site. A draw that sees it several times (once is a worker that wakes up) goes on alone for
 // a while, with the same bits.
@@ -30,100 +25,7 @@ constexpr auto kAlone = std::chrono::milliseconds(50);
 constexpr int64_t kPollWork = int64_t{1} << 28;
 constexpr auto kPollEvery = std::chrono::milliseconds(10);
 
-int32_t share(int64_t whole, int part, int parts) {
-  return static_cast<int32_t>(whole * part / parts);
-}
-
-Epilogue kernel_epilogue(program::Epilogue epilogue) {
-  switch (epilogue) {
-    case program::Epilogue::kNone: return Epilogue::kNone;
-    case program::Epilogue::kRelu: return Epilogue::kRelu;
-    case program::Epilogue::kTanh: return Epilogue::kTanh;
-    case program::Epilogue::kSigmoid: return Epilogue::kSigmoid;
-    case program::Epilogue::kGate: return Epilogue::kGate;
-    case program::Epilogue::kLstm: return Epilogue::kLstm;
-    case program::Epilogue::kGru: return Epilogue::kGru;
-  }
-  return Epilogue::kNone;
-}
-
-Term::Kind kernel_kind(program::TermKind kind) {
-  switch (kind) {
-    case program::TermKind::kMat: return Term::kMat;
-    case program::TermKind::kLook: return Term::kLook;
-    case program::TermKind::kAdd: return Term::kAdd;
-  }
-  return Term::kAdd;
-}
-
-SumArgs fixed_part(const PackedSum& packed, program::Epilogue epilogue) {
-  SumArgs args{};
-  args.epilogue = kernel_epilogue(epilogue);
-  args.units = packed.units;
-  args.vectors = packed.vectors;
-  args.last_vectors = packed.last_vectors;
-  args.panels = packed.panels;
-  args.depth = packed.depth;
-  args.weights = packed.weights.data();
-  args.bias = packed.bias.data();
-  args.packed_width = packed.packed_width;
-  return args;
-}
-
 }  // namespace
-
-bool Session::by_units(int threads) const {
-  const int64_t rows = (batch_ + threads - 1) / threads;
-  return threads > 1 && rows < kSplitRows && executor_->matrix_bytes() >= kSplitBytes;
-}
-
-Session::Frame Session::make_frame(int thread, int threads) const {
-  const bool units = by_units(threads);
-  const program::Program& program = executor_->program();
-  Frame frame;
-  frame.thread = thread;
-  frame.row_begin = units ? 0 : share(batch_, thread, threads);
-  frame.row_end = units ? static_cast<int32_t>(batch_) : share(batch_, thread + 1, threads);
-  int64_t classes = 0;
-  for (size_t i = 0; i < program.instructions().size(); ++i) {
-    const program::Instruction& instruction = program.instructions()[i];
-    const PackedSum& packed = executor_->packed(i);
-    SumArgs args = fixed_part(packed, instruction.epilogue);
-    args.row_begin = frame.row_begin;
-    args.row_end = frame.row_end;
-    args.panel_begin = units ? share(packed.panels, thread, threads) : 0;
-    args.panel_end = units ? share(packed.panels, thread + 1, threads) : packed.panels;
-    std::vector<Term> terms;
-    for (size_t t = 0; t < instruction.terms.size(); ++t) {
-      const program::Buffer& buffer =
-          program.buffers()[static_cast<size_t>(instruction.terms[t].ref.buffer)];
-      Term term{};
-      term.kind = kernel_kind(instruction.terms[t].kind);
-      term.width = static_cast<int32_t>(buffer.width);
-      term.table = packed.tables[t].data();
-      terms.push_back(term);
-    }
-    args.num_terms = static_cast<int32_t>(terms.size());
-    frame.terms.push_back(std::move(terms));
-    args.terms = frame.terms.back().data();
-    frame.sums.push_back(args);
-    if (instruction.op == Op::kDraw)
-      classes = std::max(
-          classes, program.buffers()[static_cast<size_t>(instruction.targets[0])].vocabulary);
-  }
-  frame.scratch =
-      core::Aligned<float>(static_cast<size_t>(kDrawScratchRows * ((classes + 15) / 16 * 16)));
-  return frame;
-}
-
-void Session::prepare_frames(int threads) {
-  const int wanted =
-      by_units(threads) ? threads : static_cast<int>(std::clamp<int64_t>(batch_, 1, threads));
-  if (static_cast<int>(frames_.size()) == wanted) return;
-  frames_.clear();
-  for (int thread = 0; thread < wanted; ++thread) frames_.push_back(make_frame(thread, wanted));
-  barrier_ = by_units(wanted) ? std::make_unique<core::Barrier>(wanted) : nullptr;
-}
 
 int64_t Session::advance(
     int64_t first,
@@ -138,6 +40,7 @@ int64_t Session::advance(
     const int64_t sites = std::min(pace_, count - done);
     const auto begun = Clock::now();
     prepare_frames(begun < alone_until_ ? 1 : threads);
+    copy_symbols();
     poll_.inside_sites = sites == 1;
     stop_at_.store(kNever, std::memory_order_relaxed);
     core::ThreadPool::instance().run(
@@ -200,8 +103,11 @@ bool Session::phase(
       for (int64_t c = 0; c < columns; ++c) sum(frame, i, y, x + c, reverse);
     else if (!draw(frame, i, column, y, x, draws++))
       return false;
-    if (barrier_ != nullptr) barrier_->wait(frame.thread);
-    ++frame.step;
+    if (barrier_ != nullptr) {
+      if (!frame.meets[i]) continue;
+      barrier_->wait(frame.thread);
+      ++frame.step;
+    }
     if (stopped(frame)) return false;
   }
   return true;
@@ -224,7 +130,7 @@ void Session::sum(Frame& frame, size_t index, int64_t y, int64_t x, bool reverse
   for (size_t t = 0; t < terms.size(); ++t) {
     const program::Ref& ref = instruction.terms[t].ref;
     if (terms[t].kind == Term::kLook)
-      terms[t].symbols = symbols(ref, y, x);
+      terms[t].symbols = symbols(ref, y, x, frame.thread);
     else
       terms[t].input = rows_of(ref);
   }
@@ -259,9 +165,10 @@ void Session::compute(const Frame& frame, const SumArgs& whole) {
   }
 }
 
-// Where threads split panels, the first draws for all.
+// Where threads split panels, each draws every row, into symbols of its own: cheaper than to meet
+// once more. The first writes what the caller sees.
 bool Session::draw(Frame& frame, size_t index, Column column, int64_t y, int64_t x, int64_t draw) {
-  if (barrier_ != nullptr && frame.thread != 0) return true;
+  const bool shows = barrier_ == nullptr || frame.thread == 0;
   const program::Instruction& instruction = executor_->program().instructions()[index];
   const program::Ref& scores = instruction.scores;
   const int64_t place = column.index * bound_.draws + draw;
@@ -273,24 +180,23 @@ bool Session::draw(Frame& frame, size_t index, Column column, int64_t y, int64_t
       executor_->program().buffers()[static_cast<size_t>(instruction.targets[0])].vocabulary);
   args.uniforms = bound_.uniforms + place;
   args.forced = bound_.forced == nullptr ? nullptr : bound_.forced + place;
-  args.values = bound_.values + place;
-  args.log_probs = bound_.log_probs == nullptr ? nullptr : bound_.log_probs + place;
-  args.uniforms_stride = args.forced_stride = args.values_stride = args.log_probs_stride =
-      row_draws;
+  args.uniforms_stride = args.forced_stride = row_draws;
+  args.values = shows ? bound_.values + place : frame.hidden_values.data();
+  args.values_stride = shows ? row_draws : 1;
+  args.log_probs = shows && bound_.log_probs != nullptr ? bound_.log_probs + place : nullptr;
+  args.log_probs_stride = row_draws;
   args.temperature = temperature_.data();
   args.top_k = top_k_.data();
   args.top_p = top_p_.data();
-  args.symbols = symbols({instruction.targets[0], 0, 0}, y, x);
+  args.symbols = symbols({instruction.targets[0], 0, 0}, y, x, frame.thread);
   args.row_begin = frame.row_begin;
   args.row_end = frame.row_end;
   args.scratch = frame.scratch.data();
-  if (bound_.scores != nullptr) copy_scores(args, column.index);
+  if (shows && bound_.scores != nullptr) copy_scores(args, column.index);
   executor_->kernels().draw_categorical(args);
   if (args.error == DrawError::kNone) return true;
   frame.failure = {args.error, column.position, args.error_row};
-  if (barrier_ == nullptr) return false;
-  stop_at_.store(frame.step + 1, std::memory_order_release);
-  return true;
+  return false;
 }
 
 void Session::copy_scores(const DrawArgs& args, int64_t column) {

@@ -86,6 +86,8 @@ class Session {
   bool by_units(int threads) const;
   void prepare_frames(int threads);
   Frame make_frame(int thread, int threads) const;
+  std::vector<bool> meets() const;
+  void copy_symbols();
   void check_advance(int64_t first, int64_t count, int threads) const;
   void check_forced(int64_t first, int64_t count) const;
   void run(int thread, int64_t first, int64_t count);
@@ -107,7 +109,7 @@ class Session {
   void clamp_symbols();
   void fill_border(int buffer, int64_t row_begin, int64_t row_end);
   float* floats(const program::Ref& ref, int64_t y, int64_t x);
-  int32_t* symbols(const program::Ref& ref, int64_t y, int64_t x);
+  int32_t* symbols(const program::Ref& ref, int64_t y, int64_t x, int thread);
   std::vector<int64_t> checked_rows(const core::Tensor& rows) const;
 
   std::shared_ptr<const Executor> executor_;
@@ -118,6 +120,9 @@ class Session {
   int64_t pace_ = 1;                             // sites that take some milliseconds
   std::vector<core::Aligned<float>> floats_;     // one a buffer
   std::vector<core::Aligned<int32_t>> symbols_;  // one a buffer
+  // Threads that split panels draw into symbols of their own: [thread - 1][buffer], copies of
+  // symbols_ when a run begins.
+  std::vector<std::vector<core::Aligned<int32_t>>> own_symbols_;
   std::vector<float> temperature_;
   std::vector<int64_t> top_k_;
   std::vector<float> top_p_;

@@ -1,43 +1,41 @@
-"""The compiled core. Arrays are anything with `__dlpack__` on the CPU: NumPy arrays, torch tensors."""
+"""The compiled core. An Array is anything with `__dlpack__` on the CPU (NumPy, torch).
 
-from collections.abc import Callable, Sequence
+Arrays are C-contiguous. Wrong dtypes, shapes and values raise ValueError naming the argument.
+"""
+
+from collections.abc import Sequence
 from typing import Any
 
 Array = Any
 
-# ---- build and machine
 def build_info() -> dict[str, Any]:
-    """version, compiler, isas (compiled), cuda (bool), cuda_architectures (list[str])."""
+    """version, compiler, isas (compiled), cuda (bool), cuda_architectures (list of str)."""
 
 def isas() -> list[str]:
-    """Instruction sets this build has and this processor runs, narrowest first."""
+    """Instruction sets that this build has and this processor runs, narrowest first."""
 
 def default_isa() -> str:
-    """The widest, or `GENFAST_ISA`; raises ValueError when that one cannot run here."""
+    """The widest, or `GENFAST_ISA`; ValueError where that one cannot run here."""
 
-# ---- randomness
+def cuda_devices() -> list[str]: ...
 def uniforms(seeds: Array, indices: Array, first: Array, out: Array) -> None:
-    """seeds, indices, first: int64 (N,). out: float32 (N, draws), C-contiguous, filled."""
+    """seeds, indices, first: int64 (N,). out: float32 (N, draws), filled."""
 
 def fold(seed: int, tag: int, value: int) -> int: ...
-def cuda_uniforms(
-    seed: int, index: int, first: int, out: Array, stream: int
-) -> None: ...
-def cuda_devices() -> list[str]: ...
+def cuda_uniforms(seed: int, index: int, first: int, out: Array, stream: int) -> None:
+    """out: float32 (n, draws) on the GPU; stream: a cudaStream_t as an integer."""
 
-# ---- weights
-def weight_hash(arrays: Sequence[Array], isa: str = ...) -> int:
-    """64-bit hash over the bytes, shapes and order of C-contiguous arrays."""
+def weight_hash(arrays: Sequence[Array]) -> int:
+    """64 bits over the bytes, dtypes, shapes and order of arrays."""
 
-# ---- programs
 class Program:
-    """The flat program. Methods validate at once and raise ValueError naming the instruction."""
+    """The flat program. Methods check at once; errors name the instruction."""
 
     def __init__(self, order: str, rows: int, columns: int) -> None:
-        """order: "sequence" (rows = 1, columns = 0: endless) or "raster"."""
+        """order: "sequence" (1 row, 0 columns: endless) or "raster"."""
 
     def buffer(self, name: str, width: int, kind: str, vocabulary: int) -> int:
-        """Declares a buffer; returns its number."""
+        """Declares a buffer and returns its number. kind: "f32" or "sym"."""
 
     def input(self, target: int, phase: str) -> None: ...
     def sum(
@@ -51,11 +49,9 @@ class Program:
     ) -> None:
         """terms: ("mat" | "look" | "add", weights or None, (buffer, dy, dx))."""
 
-    def draw(
-        self, phase: str, target: int, head: str, ref: tuple[int, int, int]
-    ) -> None: ...
+    def draw(self, phase: str, target: int, head: str, ref: tuple[int, int, int]) -> None: ...
     def finish(self) -> None:
-        """Validates the whole: every buffer written once, before it is read; nothing reads the future."""
+        """Checks the whole: buffers written once, before they are read; no look at the future."""
 
     @property
     def weight_bytes(self) -> int: ...
@@ -64,7 +60,7 @@ class Program:
         """Multiply-adds of one site of one row."""
 
 class Executor:
-    """A finished program with its weights packed for one instruction set."""
+    """A finished program with its weights packed for one instruction set ("": the default)."""
 
     def __init__(self, program: Program, isa: str = "") -> None: ...
     @property
@@ -73,11 +69,17 @@ class Executor:
     def packed_bytes(self) -> int: ...
 
 class Session:
-    """Kept buffers of a batch, and the position. One thread at a time; concurrent use raises RuntimeError."""
+    """Kept buffers of a batch, and the position in the order.
+
+    One thread at a time: concurrent use raises RuntimeError.
+    """
 
     def __init__(self, executor: Executor, batch: int) -> None: ...
     def options(self, temperature: Array, top_k: Array, top_p: Array) -> None:
         """float32 (N,), int64 (N,) (0: off), float32 (N,) (1: off); copied."""
+
+    def input(self, buffer: int, values: Array) -> None:
+        """Values of an input known from the start: float32 (N, width) or int64 (N,); copied."""
 
     def bind(
         self,
@@ -87,21 +89,25 @@ class Session:
         scores: Array | None = None,
         log_probs: Array | None = None,
     ) -> None:
-        """uniforms float32 (N, C, d), values int64 (N, C, d), forced int64 (N, C, d) (-1: draw),
-        scores float32 (N, C, K), log_probs float32 (N, C, d); d draws a site. Kept alive by the session."""
+        """The arrays of a chunk of C sites, d draws a site, which the session keeps alive.
+
+        uniforms float32 (N, C, d), values int64 (N, C, d), forced int64 (N, C, d) (-1: draw),
+        scores float32 (N, C, K), log_probs float32 (N, C, d).
+        """
 
     def advance(self, first: int, count: int, threads: int) -> int:
-        """Runs `count` sites into columns first..first+count of the bound arrays. Returns the sites
-        finished: fewer than count only when interrupted by a signal, whose exception is raised then.
-        A NaN, +inf or nothing left to draw raises FloatingPointError naming row and site; the session
-        must be restored or reset after it."""
+        """Runs `count` sites into columns first .. first + count of the bound arrays.
+
+        Returns the sites finished. A signal's exception is raised with the session at its last
+        finished site. Scores that are NaN or +inf, or that leave nothing to draw, raise
+        FloatingPointError naming row and site; the session must be restored or reset after it.
+        """
 
     def reset(self, rows: Array) -> None:
         """int64 (M,): these rows see the border again, as before the first site."""
 
     def select(self, rows: Array) -> None:
-        """int64 (M,): keeps these rows of the batch, in this order (repeats allowed); options too.
-        Bound arrays are released."""
+        """int64 (M,): keeps these rows, in this order, with their options; arrays are released."""
 
     def state(self) -> bytes: ...
     def restore(self, state: bytes) -> None: ...
@@ -114,12 +120,11 @@ class Session:
     @property
     def scratch_bytes(self) -> int: ...
 
-# ---- for tests and benchmarks
 def vector_function(name: str, isa: str, x: Array, out: Array) -> None:
     """name: "exp", "tanh", "sigmoid", "log"; float32 (n,)."""
 
 def fma_peak(isa: str, threads: int, seconds: float) -> float:
-    """Multiply-adds a second."""
+    """Multiply-adds a second, of all threads together."""
 
 def read_bandwidth(num_bytes: int, threads: int, seconds: float) -> float:
-    """Bytes a second over a working set of `num_bytes` a thread."""
+    """Bytes a second, of all threads together, each reading `num_bytes` of its own."""

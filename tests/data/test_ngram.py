@@ -9,6 +9,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 import torch
+
 from genfast.data import NGram, Vocabulary, pydoc_topics, split_tokens
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+
 from genfast.data import (
     Vocabulary,
     known_words,

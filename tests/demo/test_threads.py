@@ -6,9 +6,10 @@ from collections.abc import Callable, Iterator
 
 import pytest
 import torch
+from torch import nn
+
 from genfast.demo import threads
 from genfast.training import State
-from torch import nn
 
 
 @pytest.fixture(autouse=True)

@@ -12,9 +12,10 @@ from typing import Any
 
 import pytest
 import torch
-from genfast.training import Callback, History, State, fit
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, IterableDataset, TensorDataset
+
+from genfast.training import Callback, History, State, fit
 
 TRUTH = torch.tensor([[1.0], [-2.0], [3.0]])
 

@@ -34,9 +34,7 @@ class Buffer:
                 f"Buffer: kind of {self.name!r} must be 'f32' or 'sym', got {self.kind!r}"
             )
         if self.width < 1:
-            raise ValueError(
-                f"Buffer: width of {self.name!r} must be at least 1, got {self.width}"
-            )
+            raise ValueError(f"Buffer: width of {self.name!r} must be at least 1, got {self.width}")
         if (self.kind == "sym") != (self.vocabulary > 0):
             raise ValueError(
                 f"Buffer: vocabulary of {self.name!r} must be positive for a symbol and 0 for "

@@ -62,15 +62,20 @@ Term = Mat | Look | Add
 class Sum:
     """`targets = epilogue(bias + terms; states)`.
 
-    With `a` the pre-activations, bias + terms, of width `GATES[epilogue] * units`:
+    With `a` the pre-activations, bias + terms, of width `GATES[epilogue] * units`, s the logistic
+    function and ' what a state holds from the site before:
 
-    | epilogue | targets | states            | value                                             |
-    |----------|---------|-------------------|---------------------------------------------------|
-    | none     | (y,)    | ()                | y = a                                             |
-    | relu, tanh, sigmoid | (y,) | ()        | y = f(a)                                          |
-    | gate     | (y,)    | ()                | y = tanh(a0) * sigmoid(a1)                        |
-    | lstm     | (h, c)  | (c[0,-1],)        | i, f, g, o = a; c = s(f) c' + s(i) tanh(g); h = s(o) tanh(c) |
-    | gru      | (h,)    | (rec, h[0,-1])    | r = s(a0 + rec0); z = s(a1 + rec1); n = tanh(a2 + r rec2); h = n + z (h' - n) |
+    none                 y = a
+    relu, tanh, sigmoid  y = f(a)
+    gate                 y = tanh(a0) * s(a1)
+    lstm                 targets h, c; states c[0,-1]; i, f, g, o = a
+                         c = s(f) c' + s(i) tanh(g)
+                         h = s(o) tanh(c)
+    gru                  target h; states rec, h[0,-1]
+                         r = s(a0 + rec0)
+                         z = s(a1 + rec1)
+                         n = tanh(a2 + r rec2)
+                         h = n + z (h' - n)
 
     Gates stand one after the other, in torch's order. `rec`, three times as wide as h, is the
     recurrent part of a GRU, a sum of its own because r multiplies its third gate.

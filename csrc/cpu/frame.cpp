@@ -1,0 +1,133 @@
+// What each thread of a session does: which rows, which panels, and everything about a sum that no
+// site changes.
+#include "cpu/frame.h"
+
+#include <algorithm>
+
+namespace genfast::cpu {
+namespace {
+
+using program::Op;
+
+// Splitting panels pays when a thread would otherwise stream more weights than its rows give it
+// arithmetic for.
+constexpr int64_t kSplitBytes = 128 << 10;
+constexpr int64_t kSplitRows = 6;
+
+int32_t share(int64_t whole, int part, int parts) {
+  return static_cast<int32_t>(whole * part / parts);
+}
+
+Epilogue kernel_epilogue(program::Epilogue epilogue) {
+  switch (epilogue) {
+    case program::Epilogue::kNone: return Epilogue::kNone;
+    case program::Epilogue::kRelu: return Epilogue::kRelu;
+    case program::Epilogue::kTanh: return Epilogue::kTanh;
+    case program::Epilogue::kSigmoid: return Epilogue::kSigmoid;
+    case program::Epilogue::kGate: return Epilogue::kGate;
+    case program::Epilogue::kLstm: return Epilogue::kLstm;
+    case program::Epilogue::kGru: return Epilogue::kGru;
+  }
+  return Epilogue::kNone;
+}
+
+Term::Kind kernel_kind(program::TermKind kind) {
+  switch (kind) {
+    case program::TermKind::kMat: return Term::kMat;
+    case program::TermKind::kLook: return Term::kLook;
+    case program::TermKind::kAdd: return Term::kAdd;
+  }
+  return Term::kAdd;
+}
+
+SumArgs fixed_part(const PackedSum& packed, program::Epilogue epilogue) {
+  SumArgs args{};
+  args.epilogue = kernel_epilogue(epilogue);
+  args.units = packed.units;
+  args.vectors = packed.vectors;
+  args.last_vectors = packed.last_vectors;
+  args.panels = packed.panels;
+  args.depth = packed.depth;
+  args.weights = packed.weights.data();
+  args.bias = packed.bias.data();
+  args.packed_width = packed.packed_width;
+  return args;
+}
+
+}  // namespace
+
+bool Session::by_units(int threads) const {
+  const int64_t rows = (batch_ + threads - 1) / threads;
+  return threads > 1 && rows < kSplitRows && executor_->matrix_bytes() >= kSplitBytes;
+}
+
+Session::Frame Session::make_frame(int thread, int threads) const {
+  const bool units = by_units(threads);
+  const program::Program& program = executor_->program();
+  Frame frame;
+  frame.thread = thread;
+  frame.row_begin = units ? 0 : share(batch_, thread, threads);
+  frame.row_end = units ? static_cast<int32_t>(batch_) : share(batch_, thread + 1, threads);
+  frame.meets = meets();
+  frame.hidden_values = core::Aligned<int64_t>(static_cast<size_t>(units ? batch_ : 0));
+  int64_t classes = 0;
+  for (size_t i = 0; i < program.instructions().size(); ++i) {
+    const program::Instruction& instruction = program.instructions()[i];
+    const PackedSum& packed = executor_->packed(i);
+    SumArgs args = fixed_part(packed, instruction.epilogue);
+    args.row_begin = frame.row_begin;
+    args.row_end = frame.row_end;
+    args.panel_begin = units ? share(packed.panels, thread, threads) : 0;
+    args.panel_end = units ? share(packed.panels, thread + 1, threads) : packed.panels;
+    std::vector<Term> terms;
+    for (size_t t = 0; t < instruction.terms.size(); ++t) {
+      const program::Buffer& buffer =
+          program.buffers()[static_cast<size_t>(instruction.terms[t].ref.buffer)];
+      Term term{};
+      term.kind = kernel_kind(instruction.terms[t].kind);
+      term.width = static_cast<int32_t>(buffer.width);
+      term.table = packed.tables[t].data();
+      terms.push_back(term);
+    }
+    args.num_terms = static_cast<int32_t>(terms.size());
+    frame.terms.push_back(std::move(terms));
+    args.terms = frame.terms.back().data();
+    frame.sums.push_back(args);
+    if (instruction.op == Op::kDraw)
+      classes = std::max(
+          classes, program.buffers()[static_cast<size_t>(instruction.targets[0])].vocabulary);
+  }
+  frame.scratch =
+      core::Aligned<float>(static_cast<size_t>(kDrawScratchRows * ((classes + 15) / 16 * 16)));
+  return frame;
+}
+
+// Threads that split panels meet behind every sum, before anybody reads what all have written. A
+// draw they do alike and need not meet behind, unless the sum that comes next overwrites the scores
+// that a slower thread still reads.
+std::vector<bool> Session::meets() const {
+  const program::Program& program = executor_->program();
+  const std::vector<program::Instruction>& all = program.instructions();
+  std::vector<bool> meets(all.size(), true);
+  if (program.order() == program::Order::kRaster) return meets;
+  for (size_t i = 0; i < all.size(); ++i) {
+    if (all[i].op != Op::kDraw) continue;
+    size_t next = (i + 1) % all.size();
+    while (all[next].op != Op::kSum || all[next].phase == program::Phase::kStart)
+      next = (next + 1) % all.size();
+    const std::vector<int>& written = all[next].targets;
+    meets[i] = std::find(written.begin(), written.end(), all[i].scores.buffer) != written.end();
+  }
+  return meets;
+}
+
+void Session::prepare_frames(int threads) {
+  const int wanted =
+      by_units(threads) ? threads : static_cast<int>(std::clamp<int64_t>(batch_, 1, threads));
+  if (static_cast<int>(frames_.size()) == wanted) return;
+  frames_.clear();
+  for (int thread = 0; thread < wanted; ++thread) frames_.push_back(make_frame(thread, wanted));
+  barrier_ = by_units(wanted) ? std::make_unique<core::Barrier>(wanted) : nullptr;
+}
+
+}  // namespace genfast::cpu
