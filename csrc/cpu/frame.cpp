@@ -3,16 +3,21 @@
 #include "cpu/frame.h"
 
 #include <algorithm>
+#include <iterator>
 
 namespace genfast::cpu {
 namespace {
 
 using program::Op;
 
-// Splitting panels pays when a thread would otherwise stream more weights than its rows give it
-// arithmetic for.
-constexpr int64_t kSplitBytes = 128 << 10;
-constexpr int64_t kSplitRows = 6;
+// Rows of a thread below which threads split panels: where a thread would otherwise wait for more
+// weights than its rows give it arithmetic for. Weights that the second-level cache holds come
+// faster, but small ones are not worth a barrier.
+struct SplitRule {
+  int64_t bytes;  // of all matrices, at least
+  int64_t rows;   // of a thread, fewer than
+};
+constexpr SplitRule kSplitRules[] = {{int64_t{2} << 20, 9}, {int64_t{128} << 10, 6}};
 
 int32_t share(int64_t whole, int part, int parts) {
   return static_cast<int32_t>(whole * part / parts);
@@ -58,7 +63,10 @@ SumArgs fixed_part(const PackedSum& packed, program::Epilogue epilogue) {
 
 bool Session::by_units(int threads) const {
   const int64_t rows = (batch_ + threads - 1) / threads;
-  return threads > 1 && rows < kSplitRows && executor_->matrix_bytes() >= kSplitBytes;
+  return threads > 1 &&
+         std::any_of(std::begin(kSplitRules), std::end(kSplitRules), [&](SplitRule rule) {
+           return executor_->matrix_bytes() >= rule.bytes && rows < rule.rows;
+         });
 }
 
 Session::Frame Session::make_frame(int thread, int threads) const {
