@@ -28,6 +28,8 @@ from bench.task import Task
 
 RESULTS = Path(__file__).parent / "results" / "recurrent.json"
 TASKS = tuple(Task(*row) for row in product(("lstm", "gru"), (128, 512, 1024), (1, 2), BATCHES))
+#: A row whose FMA peak is below this share of the best row's was disturbed.
+QUIET, ATTEMPTS = 0.85, 3
 QUICK = tuple(Task(cell, 128, 1, 1) for cell in ("lstm", "gru"))
 
 
@@ -55,9 +57,28 @@ def main() -> None:
         if task.name in results["rows"]:
             continue
         begin = time.perf_counter()
-        results["rows"][task.name] = measure_row(task, results["rows"], seconds, rounds)
+        results["rows"][task.name] = undisturbed(task, results["rows"], seconds, rounds)
         save(options.out, results)
         print(line(task.name, results["rows"][task.name], time.perf_counter() - begin), flush=True)
+
+
+def undisturbed(task: Task, before: dict[str, Row], seconds: float, rounds: int) -> Row:
+    """The row, measured again where something else held a core: the FMA peak beside it tells.
+
+    Every contender is measured again, never one alone; the row says how often.
+    """
+    best = max((peak(row) for row in before.values()), default=0.0)
+    for attempt in range(1, ATTEMPTS + 1):
+        row = measure_row(task, before, seconds, rounds)
+        row["attempts"] = attempt
+        if peak(row) >= QUIET * best:
+            break
+    return row
+
+
+def peak(row: Row) -> float:
+    """Multiply-adds a second of two threads, measured in turns with the contenders."""
+    return float(row["ceilings"]["fma 2"]["median"])
 
 
 def line(name: str, row: Row, passed: float) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -85,3 +87,59 @@ def test_error_in_several_threads_is_one_error(core: Any, network: Any, run: Any
     good = network("lstm", 17, 1, 13, seed=4)
     one, several = (run(good, u).options(1.0).advance(threads=t) for t in (1, 4))
     assert np.array_equal(one.scores, several.scores)
+
+
+@pytest.mark.parametrize("n", [1, 4])
+def test_scores_are_not_overwritten_while_a_slower_thread_draws(
+    core: Any, rng: Any, n: int
+) -> None:
+    """The one sum of this program writes the scores of the next site right behind the draw."""
+    classes, width, length = 129, 512, 300
+    program = core.Program("sequence", 1, 0)
+    given = program.buffer("given", width, "f32", 0)
+    x = program.buffer("x", 1, "sym", classes)
+    scores = program.buffer("scores", classes, "f32", 0)
+    weight = (rng.standard_normal((classes, width)) / 8).astype(np.float32)
+    table = rng.standard_normal((classes + 1, classes)).astype(np.float32)
+    program.input(given, "start")
+    terms = [("mat", weight, (given, 0, 0)), ("look", table, (x, 0, -1))]
+    program.sum("site", [scores], "none", None, terms, [])
+    program.draw("site", x, "categorical", (scores, 0, 0))
+    program.finish()
+    executor, features = core.Executor(program), rng.standard_normal((n, width)).astype(np.float32)
+    u = uniforms(rng, n, length)[..., None]
+
+    def draw(threads: int) -> np.ndarray:
+        session, values = core.Session(executor, n), np.full((n, length, 1), -9, np.int64)
+        session.input(given, features)
+        session.bind(u, values)
+        session.advance(0, length, threads)
+        return values
+
+    one = draw(1)
+    assert len(np.unique(one)) > 20
+    for threads in (2, 3, 4):
+        assert np.array_equal(draw(threads), one)
+
+
+def test_interrupted_inside_a_site_goes_on_to_the_same_bits(
+    network: Any, run: Any, rng: Any
+) -> None:
+    """One site of this batch takes long: a signal leaves it in its middle, and it is made anew."""
+    net, u = network("lstm", 520, 1, 13, seed=5), uniforms(rng, 3000, 3)
+    expected = run(net, u).options(1.0).advance(threads=2)
+    done = run(net, u).options(1.0)
+    signal_soon = threading.Timer(0.05, lambda: os.kill(os.getpid(), signal.SIGINT))
+
+    def draw_on() -> None:
+        while True:
+            done.advance(0, 3, threads=2)
+
+    signal_soon.start()
+    with pytest.raises(KeyboardInterrupt):
+        draw_on()
+    signal_soon.join()
+    position = done.session.position
+    done.session.reset(np.arange(3000))
+    assert np.array_equal(done.advance(0, 3, threads=2).values, expected.values)
+    assert done.session.position == position + 3

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 from genfast.training.history import Callback, State
 
 if TYPE_CHECKING:
+    from typing import Self
+
     from rich.progress import Progress
-    from typing_extensions import Self
 
 _REFRESH = 0.2  # seconds; a line a step would slow small models down
 
