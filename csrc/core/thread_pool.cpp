@@ -1,6 +1,10 @@
 #include "core/thread_pool.h"
 
 #include <pthread.h>
+#if defined(__linux__)
+#include <sched.h>
+#include <unistd.h>
+#endif
 
 #include <cfenv>
 #include <chrono>
@@ -59,6 +63,24 @@ class DefaultFloatingPoint {
   std::fenv_t saved_;
 };
 
+// Some schedulers leave a worker where it was woken, on the caller's own processor, though another
+// is idle: two threads then share one, for seconds. A worker that finds itself there moves away, to
+// any other processor that the caller may use.
+#if defined(__linux__)
+Place here() { return {sched_getcpu(), gettid()}; }
+
+void leave(const Place& caller) {
+  if (sched_getcpu() != caller.processor) return;
+  cpu_set_t others;
+  if (sched_getaffinity(caller.thread, sizeof others, &others) != 0) return;
+  CPU_CLR(static_cast<size_t>(caller.processor), &others);
+  if (CPU_COUNT(&others) > 0) sched_setaffinity(0, sizeof others, &others);
+}
+#else
+Place here() { return {}; }
+void leave(const Place&) {}
+#endif
+
 // Threads do not survive a fork: the child leaves the parent's pool as it lies and makes its own.
 std::atomic<ThreadPool*> the_pool{nullptr};
 
@@ -111,6 +133,7 @@ void ThreadPool::run(int threads, const std::function<void(int)>& job) {
   grow(threads - 1);
   job_.function = &job;
   job_.threads = threads;
+  job_.caller = here();
   job_.errors.assign(static_cast<size_t>(threads), nullptr);
   running_.store(static_cast<int>(workers_.size()), std::memory_order_relaxed);
   {
@@ -147,7 +170,10 @@ void ThreadPool::work(int number, uint64_t seen) {
     }
     if (stopping_.load()) return;
     seen = started_.load(std::memory_order_acquire);
-    if (number < job_.threads) execute(number);
+    if (number < job_.threads) {
+      leave(job_.caller);
+      execute(number);
+    }
     running_.fetch_sub(1, std::memory_order_release);
   }
 }

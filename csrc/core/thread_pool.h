@@ -37,6 +37,12 @@ class Barrier {
   std::atomic<int> stalls_{0};
 };
 
+// Where a thread runs.
+struct Place {
+  int processor = -1;
+  int thread = 0;
+};
+
 class ThreadPool {
  public:
   // The process's pool.
@@ -52,6 +58,7 @@ class ThreadPool {
   struct Job {
     const std::function<void(int)>* function = nullptr;
     int threads = 0;
+    Place caller;
     std::vector<std::exception_ptr> errors;
   };
 
