@@ -4,7 +4,7 @@ namespace genfast::cpu {
 namespace {
 
 // Vectors of a panel: whole groups, four where there are many (a tile of 6 x 4 fills the
-// registers), and all of up to five at once, so that a small readout is one panel.
+// registers). A small sum, a readout say, is cut in two, so that two threads have a share each.
 int panel_vectors(int gates, int vectors) {
   if (gates == 3) return 3;
   if (gates > 1) return gates == 2 && vectors == 2 ? 2 : 4;

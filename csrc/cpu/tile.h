@@ -11,15 +11,15 @@
 
 namespace genfast::cpu::GENFAST_ISA_NAMESPACE {
 
-inline constexpr int kMaxVectors = 5;
+inline constexpr int kMaxVectors = 4;
 inline constexpr int kMaxRows = 8;
 
 // Rows of a tile that leave registers for its weights and one broadcast value.
 static constexpr int rows_of_tile(int vectors) {
 #if GENFAST_ISA_LEVEL == 4
-  constexpr int rows[kMaxVectors + 1] = {0, 8, 8, 8, 6, 5};
+  constexpr int rows[kMaxVectors + 1] = {0, 8, 8, 8, 6};
 #else
-  constexpr int rows[kMaxVectors + 1] = {0, 8, 6, 4, 3, 2};
+  constexpr int rows[kMaxVectors + 1] = {0, 8, 6, 4, 3};
 #endif
   return rows[vectors];
 }
@@ -82,7 +82,7 @@ static Multiply multiply_of(int rows) {
 
 static Multiply multiply_of(int rows, int vectors) {
   constexpr Multiply (*table[kMaxVectors + 1])(int) = {
-      nullptr, multiply_of<1>, multiply_of<2>, multiply_of<3>, multiply_of<4>, multiply_of<5>};
+      nullptr, multiply_of<1>, multiply_of<2>, multiply_of<3>, multiply_of<4>};
   return table[vectors](rows);
 }
 
