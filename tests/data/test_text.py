@@ -1,61 +1,24 @@
-"""Text to symbols and windows: nothing lost, parts of a split apart, errors with places."""
+"""Files to text, symbols and windows: nothing lost, parts of a split apart, errors with places."""
 
 from __future__ import annotations
 
-import random
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
 from genfast.data import (
+    Bytes,
     Vocabulary,
     known_words,
     pydoc_topics,
     random_windows,
+    read_symbols,
     read_text,
     split_tokens,
     windows,
 )
-
-
-@pytest.mark.parametrize("length", [1, 2, 17, 129])
-def test_encode_decode_is_the_text(length: int) -> None:
-    chooser = random.Random(length)
-    text = "".join(chooser.choice("aZ \n\tßé—☃😀") for _ in range(length))
-    vocabulary = Vocabulary.of(text)
-    tokens = vocabulary.encode(text)
-    assert tokens.dtype == torch.int64
-    assert tokens.shape == (length,)
-    assert int(tokens.max()) < len(vocabulary) == len(set(text))
-    assert vocabulary.decode(tokens) == text
-
-
-def test_empty_text_has_no_symbols() -> None:
-    assert Vocabulary("ab").encode("").shape == (0,)
-    assert Vocabulary("ab").decode(torch.zeros(0, dtype=torch.int64)) == ""
-
-
-def test_encode_names_the_character_and_its_position() -> None:
-    with pytest.raises(ValueError, match=r"2 characters .* got 'é' \(U\+00E9\) at position 3"):
-        Vocabulary("ab").encode("abaéb")
-
-
-@pytest.mark.parametrize("wrong", [-1, 2])
-def test_decode_names_the_symbol_and_its_position(wrong: int) -> None:
-    with pytest.raises(ValueError, match=rf"in 0..1, got {wrong} at position 2"):
-        Vocabulary("ab").decode(torch.tensor([0, 1, wrong]))
-
-
-def test_decode_refuses_other_dtypes_and_shapes() -> None:
-    with pytest.raises(ValueError, match=r"int64 \(L,\), got float32 \(2, 3\)"):
-        Vocabulary("ab").decode(torch.zeros(2, 3))
-
-
-@pytest.mark.parametrize("characters", ["", "aba"])
-def test_vocabulary_refuses_nothing_and_repeats(characters: str) -> None:
-    with pytest.raises(ValueError, match="Vocabulary: characters must"):
-        Vocabulary(characters)
 
 
 def test_read_text_takes_any_line_end_and_a_mark(tmp_path: Path) -> None:
@@ -82,6 +45,39 @@ def test_read_text_says_what_is_wrong(tmp_path: Path, raw: bytes, message: str) 
 def test_read_text_of_no_file(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match="missing"):
         read_text(tmp_path / "missing")
+
+
+def test_files_are_joined_in_their_order(tmp_path: Path) -> None:
+    for name, raw in (("b.txt", b"banana\r\n"), ("a.txt", b"an")):
+        (tmp_path / name).write_bytes(raw)
+    paths = [tmp_path / "b.txt", tmp_path / "a.txt"]
+    symbols, tokens = read_symbols(paths)
+    assert symbols == Vocabulary("\nabn")
+    assert symbols.decode(tokens) == "banana\nan"
+    symbols, tokens = read_symbols(paths, "bytes")
+    assert symbols == Bytes()
+    assert bytes(tokens.tolist()) == b"banana\r\nan"
+
+
+def test_bytes_may_be_anything_but_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "raw"
+    path.write_bytes(bytes(range(256)))
+    assert torch.equal(read_symbols([path], "bytes")[1], torch.arange(256))
+    path.write_bytes(b"")
+    with pytest.raises(ValueError, match="raw is empty"):
+        read_symbols([path], "bytes")
+
+
+@pytest.mark.parametrize(
+    ("paths", "kind", "message"),
+    [
+        ([], "bytes", "paths must name at least one file"),
+        (["README.md"], "words", "kind must be 'characters' or 'bytes', got 'words'"),
+    ],
+)
+def test_read_symbols_refuses(paths: list[str], kind: Any, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        read_symbols(paths, kind)
 
 
 def test_pydoc_topics_are_english() -> None:

@@ -3,7 +3,7 @@
 ::
 
     text      "Assert statements are"        read_text, pydoc_topics
-    symbols   31 81 81 67 80 82 ...           Vocabulary.encode
+    symbols   31 81 81 67 80 82 ...           Vocabulary.encode, Bytes.encode; read_symbols
               |<---- training ---->|<- held out ->|      split_tokens: two stretches, not shuffled
     batch     (B, T), each row begun anywhere            random_windows
     whole     (N, T) and the lengths of the rows         windows
@@ -12,80 +12,18 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
-from dataclasses import dataclass
-from functools import cached_property
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Literal
 
 import torch
 from jaxtyping import Int64
 from torch import Tensor
 
+from genfast.data.symbols import Bytes, Symbols, Vocabulary, check_line
 from genfast.random import fold
 
 _WORD = re.compile(r"[^\W\d_]+")
-
-
-@dataclass(frozen=True)
-class Vocabulary:
-    """The characters that a model knows; a character's place in the string is its symbol.
-
-    Example:
-        >>> Vocabulary.of("banana").encode("nab")
-        tensor([2, 0, 1])
-    """
-
-    characters: str
-
-    def __post_init__(self) -> None:
-        if not self.characters:
-            raise ValueError("Vocabulary: characters must not be empty")
-        if len(set(self.characters)) != len(self.characters):
-            raise ValueError("Vocabulary: characters must differ from each other")
-
-    @classmethod
-    def of(cls, text: str) -> Vocabulary:
-        """The characters of a text, in the order of their code points."""
-        return cls("".join(sorted(set(text))))
-
-    @cached_property
-    def _symbols(self) -> dict[str, int]:
-        return {character: symbol for symbol, character in enumerate(self.characters)}
-
-    def __len__(self) -> int:
-        return len(self.characters)
-
-    def encode(self, text: str) -> Int64[Tensor, " length"]:
-        """The symbols of a text.
-
-        Raises:
-            ValueError: A character is not in the vocabulary; named with its position.
-        """
-        symbols = self._symbols
-        try:
-            return torch.tensor([symbols[c] for c in text], dtype=torch.int64)
-        except KeyError as error:
-            c = error.args[0]
-            raise ValueError(
-                f"encode: text must use the {len(self)} characters of the vocabulary, "
-                f"got {c!r} (U+{ord(c):04X}) at position {text.index(c)}"
-            ) from None
-
-    def decode(self, tokens: Int64[Tensor, " length"]) -> str:
-        """The text of symbols.
-
-        Raises:
-            ValueError: The tensor is not int64 (L,), or a symbol is outside the vocabulary.
-        """
-        _check_tokens("decode", tokens)
-        wrong = ((tokens < 0) | (tokens >= len(self))).nonzero()
-        if len(wrong):
-            at = int(wrong[0, 0])
-            raise ValueError(
-                f"decode: tokens must be in 0..{len(self) - 1}, "
-                f"got {int(tokens[at])} at position {at}"
-            )
-        return "".join(self.characters[symbol] for symbol in tokens.tolist())
 
 
 def read_text(path: str | Path) -> str:
@@ -110,6 +48,41 @@ def read_text(path: str | Path) -> str:
     return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
+def read_symbols(
+    paths: Sequence[str | Path], kind: Literal["characters", "bytes"] = "characters"
+) -> tuple[Symbols, Int64[Tensor, " length"]]:
+    """Files one behind the other, as symbols.
+
+    Args:
+        paths: At least one file, in the order in which they are joined; nothing is put between.
+        kind: "characters": the files are UTF-8 text (`read_text`), and the symbols are the
+            characters that occur. "bytes": the files are read as they are, and may hold anything.
+
+    Returns:
+        What the symbols stand for, and int64 (L,).
+
+    Raises:
+        OSError: A file cannot be read.
+        ValueError: There is no file, one is empty or not what `kind` says, or `kind` is neither.
+    """
+    if not paths:
+        raise ValueError("read_symbols: paths must name at least one file, got none")
+    if kind == "bytes":
+        return Bytes(), Bytes().encode(b"".join(map(_read_bytes, paths)))
+    if kind != "characters":
+        raise ValueError(f"read_symbols: kind must be 'characters' or 'bytes', got {kind!r}")
+    text = "".join(map(read_text, paths))
+    vocabulary = Vocabulary.of(text)
+    return vocabulary, vocabulary.encode(text)
+
+
+def _read_bytes(path: str | Path) -> bytes:
+    raw = Path(path).read_bytes()
+    if not raw:
+        raise ValueError(f"read_symbols: {path} is empty")
+    return raw
+
+
 def pydoc_topics() -> str:
     """The standard library's `pydoc_data.topics`, English with tables and code, about 0.5 MB."""
     from pydoc_data.topics import topics  # type: ignore[import-not-found, unused-ignore]
@@ -129,7 +102,7 @@ def split_tokens(
     Raises:
         ValueError: The share is out of range, or a part would be empty.
     """
-    _check_tokens("split_tokens", tokens)
+    check_line("split_tokens", tokens)
     if not 0 < held_out < 1:
         raise ValueError(f"split_tokens: held_out must be inside (0, 1), got {held_out}")
     count = max(1, round(len(tokens) * held_out))
@@ -150,7 +123,7 @@ def windows(
     Returns:
         int64 (N, T), and int64 (N,): how many symbols of each row are the text's.
     """
-    _check_tokens("windows", tokens)
+    check_line("windows", tokens)
     if rows < 1 or len(tokens) < 1:
         raise ValueError(
             f"windows: rows and the length of tokens must be at least 1, got {rows}, {len(tokens)}"
@@ -178,7 +151,7 @@ def random_windows(
     Returns:
         `batch(step)`, int64 (batch_size, width), for `genfast.fit`.
     """
-    _check_tokens("random_windows", tokens)
+    check_line("random_windows", tokens)
     if not 1 <= width <= len(tokens):
         raise ValueError(
             f"random_windows: width must be 1 to the {len(tokens)} symbols of the text, got {width}"
@@ -207,9 +180,3 @@ def known_words(sample: str, text: str) -> tuple[int, int]:
         if match.start() > 0 and match.end() < len(sample)
     ]
     return sum(word in known for word in found), len(found)
-
-
-def _check_tokens(where: str, tokens: Tensor) -> None:
-    if tokens.dtype != torch.int64 or tokens.dim() != 1:
-        kind = str(tokens.dtype).removeprefix("torch.")
-        raise ValueError(f"{where}: tokens must be int64 (L,), got {kind} {tuple(tokens.shape)}")
