@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import operator
-from typing import NamedTuple
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
-__all__ = ["Categorical", "DrawOptions"]
+from genfast.files.limits import MOST_CLASSES, checked_size
+
+__all__ = ["HEADS", "Categorical", "DrawOptions", "head_from_config"]
 
 
 class DrawOptions(NamedTuple):
@@ -31,22 +33,34 @@ class Categorical:
     A score of -inf excludes its class.
 
     Args:
-        classes: Number of symbols, at least 1.
+        classes: Number of symbols, 1 to 2**24.
+
+    Raises:
+        ValueError: `classes` is out of range.
     """
 
     #: Uniforms that one site owns.
     draws = 1
 
     def __init__(self, classes: int) -> None:
-        try:
-            self.classes = operator.index(classes)
-        except TypeError:
-            raise ValueError(f"Categorical: classes must be an integer, got {classes!r}") from None
-        if self.classes < 1:
-            raise ValueError(f"Categorical: classes must be at least 1, got {classes}")
+        self.classes = checked_size("Categorical: classes", classes, MOST_CLASSES)
 
     def __repr__(self) -> str:
         return f"Categorical({self.classes})"
+
+    def config(self) -> dict[str, Any]:
+        """This head as JSON; `head_from_config` makes it again."""
+        return {"class": "Categorical", "classes": self.classes}
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> Categorical:
+        """The head that `config()` wrote down, or ValueError."""
+        if set(config) != {"class", "classes"}:
+            keys = ", ".join(sorted(config))
+            raise ValueError(
+                f"Categorical: config must have the keys class, classes, got {keys:.80}"
+            )
+        return cls(config["classes"])
 
     @property
     def parameters(self) -> int:
@@ -98,6 +112,25 @@ class Categorical:
         highest = (running == running[:, -1:]).int().argmax(-1)
         drawn = torch.where(over.any(-1), over.int().argmax(-1), highest)
         return torch.where(options.temperature == 0, _first_best(scores), drawn)
+
+
+#: The heads that a saved model may name.
+HEADS = {"Categorical": Categorical}
+
+
+def head_from_config(config: object) -> Categorical:
+    """The head that `config()` wrote down.
+
+    Args:
+        config: `{"class": "Categorical", "classes": 65}`.
+
+    Raises:
+        ValueError: It is anything else.
+    """
+    name = config.get("class") if isinstance(config, Mapping) else config
+    if not isinstance(config, Mapping) or not isinstance(name, str) or name not in HEADS:
+        raise ValueError(f"head: class must be one of {', '.join(HEADS)}, got {name!r:.80}")
+    return HEADS[name].from_config(config)
 
 
 def tempered(

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import operator
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any, Literal
 
 import torch
@@ -12,8 +12,11 @@ from torch import Tensor, nn
 
 from genfast import sampling
 from genfast.arguments import check_lengths, check_symbols, check_tokens
+from genfast.data import Symbols
 from genfast.heads import Categorical
+from genfast.models import sequence_config
 from genfast.models.recurrent import recurrent_program
+from genfast.models.registry import register, save_registered
 from genfast.program import Program
 from genfast.sampling import Request, Sample
 
@@ -22,6 +25,7 @@ __all__ = ["SequenceModel"]
 Cell = Literal["lstm", "gru"]
 
 
+@register
 class SequenceModel(nn.Module):
     """p(x) = prod_t p(x_t | x_<t) with a recurrent network::
 
@@ -37,12 +41,16 @@ class SequenceModel(nn.Module):
     Args:
         head: Distribution of one site.
         cell: "lstm" or "gru".
-        width: Units a layer.
-        depth: Layers.
-        embedding_width: Width of `embed`; `width` when None.
+        width: Units a layer, 1 to 65,536.
+        depth: Layers, 1 to 1,024.
+        embedding_width: Width of `embed`, 1 to 65,536; `width` when None.
         dropout: Share of features dropped in training, between layers and before the readout.
         start: What the first site sees: "learnt", a row of its own behind the symbols' in `embed`;
             "zeros"; or the number of a symbol.
+        symbols: What the symbols stand for, kept with the model; as many as the head has classes.
+
+    Attributes:
+        figures: What was measured of the model, by name; saved with it.
 
     Raises:
         ValueError: An argument is out of range.
@@ -58,23 +66,16 @@ class SequenceModel(nn.Module):
         embedding_width: int | None = None,
         dropout: float = 0.0,
         start: Literal["learnt", "zeros"] | int = "learnt",
+        symbols: Symbols | None = None,
     ) -> None:
         super().__init__()
-        embedding_width = width if embedding_width is None else embedding_width
-        for name, size in (
-            ("width", width),
-            ("depth", depth),
-            ("embedding_width", embedding_width),
-        ):
-            if operator.index(size) < 1:
-                raise ValueError(f"SequenceModel: {name} must be at least 1, got {size}")
-        if cell not in ("lstm", "gru"):
-            raise ValueError(f"SequenceModel: cell must be 'lstm' or 'gru', got {cell!r}")
-        if not 0.0 <= dropout < 1.0:
-            raise ValueError(f"SequenceModel: dropout must be in [0, 1), got {dropout}")
+        width, depth, embedding_width = sequence_config.check_sizes(width, depth, embedding_width)
+        sequence_config.check_options(cell, dropout, symbols, head.classes)
         self.head = head
-        self.start = _checked_start(start, head.classes)
+        self.start = sequence_config.checked_start(start, head.classes)
         self.dropout = float(dropout)
+        self.symbols = symbols
+        self.figures: dict[str, Any] = {}
         self.embed = nn.Embedding(head.classes + (start == "learnt"), embedding_width)
         # torch drops between layers only, and warns when there is no between.
         between = self.dropout if depth > 1 else 0.0
@@ -84,6 +85,40 @@ class SequenceModel(nn.Module):
 
     def extra_repr(self) -> str:
         return f"head={self.head}, start={self.start!r}, dropout={self.dropout}"
+
+    def config(self) -> dict[str, Any]:
+        """The arguments of the constructor as JSON; `from_config` makes the model again, with new
+        weights."""
+        return sequence_config.config_of(self)
+
+    @property
+    def draw_example(self) -> str:
+        """Lines of Python for the model card, which draw from `model` and show it."""
+        shown = "drawn.values" if self.symbols is None else "model.symbols.decode(drawn.values[0])"
+        return f"drawn = model.sample(4, 200, seed=0)\nprint({shown})"
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> SequenceModel:
+        """A model of the arguments that `config()` wrote down.
+
+        Raises:
+            ValueError: A key is missing or unknown, or an argument is out of range.
+        """
+        return cls(**sequence_config.arguments_of(config))
+
+    def save(self, path: str | Path, figures: Mapping[str, Any] | None = None) -> None:
+        """Writes a folder that `genfast.load` reads; see `genfast.files.save`.
+
+        Args:
+            path: The folder; made where it is missing, replaced where it holds a model.
+            figures: What was measured of the model, JSON; `self.figures` when None.
+
+        Raises:
+            ValueError: The class is not registered, a weight is not finite, or the modules are not
+                what `config()` says; nothing has been written.
+            OSError: The folder cannot be written; a model that was there is there still.
+        """
+        save_registered(self, path, figures)
 
     def forward(self, tokens: Int64[Tensor, "n t"]) -> Float[Tensor, "n t classes"]:
         """Scores of every site; site t sees `tokens[:, :t]` only.
@@ -123,16 +158,19 @@ class SequenceModel(nn.Module):
         sites = self.head.log_prob(self(tokens), tokens)
         return sites.sum(-1) if lengths is None else sites.where(counted, 0.0).sum(-1)
 
-    def training_step(self, batch: Any, step: int) -> dict[str, Tensor]:
+    def training_step(self, batch: Any, step: int) -> dict[str, Any]:
         """The loss of a batch: mean nats a site.
 
         Args:
             batch: int64 (N, T) tokens, or a tuple of tokens and int64 (N,) lengths.
             step: Number of the step; not used.
+
+        Returns:
+            `loss`, a scalar, 0 without a site; `sites`, how many sites it is the mean of.
         """
         tokens, lengths = (batch, None) if isinstance(batch, Tensor) else (*batch, None)[:2]
-        sites = tokens.numel() if lengths is None else lengths.sum()
-        return {"loss": -self.log_prob(tokens, lengths).sum() / sites}
+        sites = tokens.numel() if lengths is None else int(lengths.sum())
+        return {"loss": -self.log_prob(tokens, lengths).sum() / max(sites, 1), "sites": sites}
 
     def parameter_groups(self) -> list[dict[str, Any]]:
         """Parameters for an optimiser: matrices decay, the embedding and biases do not."""
@@ -197,14 +235,3 @@ def _inputs(embed: nn.Module, start: str | int, classes: int, tokens: Tensor) ->
     first = tokens.new_full((len(tokens), 1), symbol)
     inputs: Tensor = embed(torch.cat([first, tokens[:, :-1]], 1))
     return inputs
-
-
-def _checked_start(start: str | int, classes: int) -> str | int:
-    """The start as it is, or ValueError."""
-    if start in ("learnt", "zeros"):
-        return start
-    if isinstance(start, int) and 0 <= start < classes:
-        return start
-    raise ValueError(
-        f"SequenceModel: start must be 'learnt', 'zeros' or a symbol below {classes}, got {start!r}"
-    )

@@ -1,0 +1,129 @@
+"""The model card: README.md of a saved model, for whoever finds the folder."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from genfast.files.config import Saved
+
+__all__ = ["Card", "kept_licence"]
+
+_LICENCE = "## Licence"
+_UNSAID = "Not said yet: write here what others may do with these weights. Saving again keeps it.\n"
+
+_CARD = """\
+# {heading}
+
+A `{name}` of genfast: {weights:,} weights in {dtypes}.
+
+| argument | value |
+|---|---|
+{arguments}
+
+## Figures
+
+{figures}
+
+## Load and draw
+
+```python
+import genfast
+
+model = genfast.load({quoted})  # this folder
+{example}
+```
+
+{exported}{licence_heading}
+
+{licence}"""
+
+_EXPORTED = """\
+The sampler is in `1/model.onnx`, for programs that have NumPy and ONNX Runtime alone:
+
+```python
+from genfast.runtime import Sampler
+
+sampler = Sampler({quoted})
+print(sampler.sample(4, 200, seed=0).values)
+```
+
+"""
+
+
+@dataclass(frozen=True)
+class Card:
+    """What a card tells.
+
+    Args:
+        title: The folder's name.
+        saved: Class, arguments and figures.
+        weights: How many weights there are.
+        dtypes: What they are stored in.
+        example: Lines of Python that draw from `model`.
+        exported: Whether the folder holds a sampler for ONNX Runtime.
+    """
+
+    title: str
+    saved: Saved
+    weights: int
+    dtypes: Iterable[str]
+    example: str
+    exported: bool
+
+    def text(self, licence: str | None = None) -> str:
+        """The Markdown.
+
+        Args:
+            licence: What its user wrote below the last heading.
+        """
+        quoted = json.dumps(self.title, ensure_ascii=False)
+        return _CARD.format(
+            heading=_cell(self.title),
+            quoted=quoted,
+            name=self.saved.name,
+            weights=self.weights,
+            dtypes=", ".join(sorted(set(self.dtypes))),
+            arguments=_rows(self.saved.arguments),
+            figures=_figures(self.saved.figures),
+            example=self.example,
+            exported=_EXPORTED.format(quoted=quoted) if self.exported else "",
+            licence_heading=_LICENCE,
+            licence=licence or _UNSAID,
+        )
+
+
+def kept_licence(text: str) -> str | None:
+    """What stands below the heading of the licence in a card, None for none."""
+    return text.partition(f"\n{_LICENCE}\n")[2].lstrip("\n") or None
+
+
+def _figures(figures: Mapping[str, Any]) -> str:
+    if not figures:
+        return "None were measured."
+    return f"| figure | value |\n|---|---|\n{_rows(figures)}"
+
+
+def _rows(values: Mapping[str, Any]) -> str:
+    return "\n".join(f"| {_cell(name)} | {_cell(_shown(v))} |" for name, v in values.items())
+
+
+def _shown(value: object) -> str:
+    """A value in a few words: numbers to six digits, long ones cut."""
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    if isinstance(value, dict) and value.get("kind") == "characters":
+        return f"{len(value.get('characters', ''))} characters"
+    if isinstance(value, dict):
+        return ", ".join(f"{name} {_shown(part)}" for name, part in value.items())
+    text = value if isinstance(value, str) else json.dumps(value)
+    return text if len(text) <= 120 else f"{text[:117]}..."
+
+
+def _cell(text: str) -> str:
+    """Text that neither ends its cell nor formats it."""
+    for mark in "\\|`*_<>[]":
+        text = text.replace(mark, f"\\{mark}")
+    return " ".join(text.split())
