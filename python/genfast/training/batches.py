@@ -16,11 +16,19 @@ from typing import Any, TypeAlias
 
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, IterableDataset, Subset
+from torch.utils.data import (
+    DataLoader,
+    Dataset,
+    DistributedSampler,
+    IterableDataset,
+    Subset,
+    default_collate,
+)
 
 from genfast.random import fold
+from genfast.training.feed import Feed, of_loader
+from genfast.training.rows import Batch
 
-Batch: TypeAlias = Any
 Data: TypeAlias = (
     Tensor | tuple[Tensor, ...] | Dataset[Any] | Iterable[Batch] | Callable[[int], Batch]
 )
@@ -31,12 +39,12 @@ class Batches:
     """Batches, epoch by epoch.
 
     Attributes:
-        epoch: The batches of epoch `number`, the first of them being the batch of step `step`.
+        epoch: The batches of an epoch, from the seed of its order and the number of its first step.
         length: Batches of an epoch; None where the data does not say, or has no end.
         endless: Whether an epoch never ends.
     """
 
-    epoch: Callable[[int, int], Iterator[Batch]]
+    epoch: Callable[[int, int], Feed[Any]]
     length: int | None = None
     endless: bool = False
 
@@ -51,8 +59,10 @@ def split(
     """
     share = 0.1 if held_out is None else held_out
     if not isinstance(share, int | float):
-        held, train = _whole("held_out", share), _whole("data", data)
-        return _batches(*train, batch_size, seed), _batches(*held, batch_size, None)
+        held = _batches(*_whole("held_out", share), batch_size, shuffled=False)
+        if held.endless:
+            raise ValueError("fit: held_out must come to an end, got a callable of the step")
+        return _batches(*_whole("data", data), batch_size), held
     if not 0 <= share < 1:
         raise ValueError(f"fit: held_out must be at least 0 and below 1, got {share}")
     examples, total = _whole("data", data)
@@ -62,7 +72,7 @@ def split(
                 "fit: held_out must be data of its own where data comes in batches, got "
                 f"the share {share} of a {type(data).__name__}"
             )
-        return _batches(examples, total, batch_size, seed), None
+        return _batches(examples, total, batch_size), None
     return _cut(examples, total, share, batch_size, seed)
 
 
@@ -72,10 +82,10 @@ def _cut(
     """Holds out a share of the examples, chosen by the seed; at least one stays to train on."""
     held = min(total - 1, max(1, round(total * share))) if share else 0
     if not held:
-        return _batches(examples, total, batch_size, seed), None
+        return _batches(examples, total, batch_size), None
     order = _permutation(total, fold(seed, "split"))
-    train = _batches(_take(examples, order[held:]), total - held, batch_size, seed)
-    return train, _batches(_take(examples, order[:held]), held, batch_size, None)
+    train = _batches(_take(examples, order[held:]), total - held, batch_size)
+    return train, _batches(_take(examples, order[:held]), held, batch_size, shuffled=False)
 
 
 def _whole(name: str, data: Data) -> tuple[Any, int | None]:
@@ -90,6 +100,11 @@ def _whole(name: str, data: Data) -> tuple[Any, int | None]:
         if not hasattr(data, "__len__"):
             raise ValueError(f"fit: {name} must say its length, got a {type(data).__name__}")
         return data, _at_least_one(name, len(data))
+    if isinstance(data, DataLoader) and isinstance(data.sampler, DistributedSampler):
+        raise ValueError(
+            f"fit: {name} must give every process the whole batch, which fit cuts among them, "
+            "got a DataLoader with a DistributedSampler"
+        )
     if isinstance(data, Iterator) or not (callable(data) or isinstance(data, Iterable)):
         raise ValueError(
             f"fit: {name} must be a tensor, a tuple of tensors, a Dataset, a DataLoader, a list of "
@@ -119,27 +134,38 @@ def _take(examples: Any, rows: Tensor) -> Any:
     return Subset(examples, rows.tolist())
 
 
-def _batches(data: Any, total: int | None, batch_size: int, seed: int | None) -> Batches:
-    """Batches of any data; a seed shuffles examples anew every epoch."""
+def _batches(data: Any, total: int | None, batch_size: int, *, shuffled: bool = True) -> Batches:
+    """Batches of any data; examples that are cut into batches here are shuffled every epoch."""
     if total is not None:
-        return _of_examples(data, total, batch_size, seed)
+        return _of_examples(data, total, batch_size, shuffled)
     if isinstance(data, IterableDataset):
         data = DataLoader(data, batch_size=batch_size)
+    if isinstance(data, DataLoader):
+        return Batches(lambda order, _first: of_loader(data, order), _length(data))
     if isinstance(data, Iterable):
-        return Batches(lambda _epoch, _step: iter(data), _length(data))
-    return Batches(lambda _epoch, step: map(data, count(step)), endless=True)
+        return Batches(lambda _order, _first: Feed(iter(data), _itself), _length(data))
+    return Batches(lambda _order, first: Feed(count(first), data), endless=True)
 
 
-def _of_examples(data: Any, total: int, batch_size: int, seed: int | None) -> Batches:
-    def epoch(number: int, _step: int) -> Iterator[Batch]:
-        fresh = None if seed is None else fold(seed, "shuffle", number)
-        order = torch.arange(total) if fresh is None else _permutation(total, fresh)
-        if isinstance(data, Dataset):
-            loader: Iterable[Batch] = DataLoader(data, batch_size, sampler=order.tolist())
-            return iter(loader)
-        return (_take(data, rows) for rows in torch.split(order, batch_size))
+def _of_examples(data: Any, total: int, batch_size: int, shuffled: bool) -> Batches:
+    def epoch(order: int, _first: int) -> Feed[Tensor]:
+        rows = _permutation(total, order) if shuffled else torch.arange(total)
+        return Feed(iter(torch.split(rows, batch_size)), load)
+
+    def load(rows: Tensor) -> Batch:
+        return _collated(data, rows.tolist()) if isinstance(data, Dataset) else _take(data, rows)
 
     return Batches(epoch, -(-total // batch_size))
+
+
+def _itself(batch: Batch) -> Batch:
+    return batch
+
+
+def _collated(data: Any, rows: list[int]) -> Batch:
+    """Examples of a Dataset as a batch; at once where the Dataset can."""
+    together = getattr(data, "__getitems__", None)
+    return default_collate(together(rows) if together else [data[row] for row in rows])
 
 
 def _permutation(total: int, seed: int) -> Tensor:

@@ -2,182 +2,185 @@
 
 from __future__ import annotations
 
-import math
 import time
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
 
-import torch
-from torch import Tensor, nn
-
-from genfast.training.batches import Batch, Batches
-from genfast.training.history import Callback, State
+from genfast.training.batches import Batches
+from genfast.training.distributed import Processes
+from genfast.training.evaluation import Evaluation
+from genfast.training.history import STOPS, Callback
 from genfast.training.interrupt import Interrupt
 from genfast.training.options import Options
+from genfast.training.rows import Batch
+from genfast.training.run import Run
+from genfast.training.seeds import Seeds
+from genfast.training.step import Step
+
+_END = object()
 
 
 class Loop:
-    """A run; `state` is all that changes.
+    """Training from wherever a run stands to its end; `run` is all that changes.
 
     Args:
-        state: The model in training mode, its optimizer, and an empty history.
+        run: The model in training mode, and all that belongs to it.
         options: How long, how fast.
         train: What to train on.
         held: What to measure on, if anything.
         callbacks: Called in this order.
         interrupt: Looked at after every step.
+        processes: Who else trains.
     """
 
     def __init__(
         self,
-        state: State,
+        run: Run,
         options: Options,
         train: Batches,
         held: Batches | None,
         callbacks: Sequence[Callback],
         interrupt: Interrupt,
+        processes: Processes,
     ) -> None:
-        self.state, self.options, self.train, self.held = state, options, train, held
-        self.callbacks, self.interrupt = callbacks, interrupt
-        groups = state.optimizer.param_groups
-        self._parameters = [p for group in groups for p in group["params"]]
-        self._rates = [group["lr"] for group in groups]
-        self._device = self._parameters[0].device
-        self._start = time.monotonic()
-        self._batches = 0  # done of the epoch at hand
+        state = run.state
+        self.run, self.state, self.history = run, state, state.history
+        self.options, self.train, self.callbacks = options, train, callbacks
+        self.interrupt, self.processes = interrupt, processes
+        self.step = Step(
+            state.model,
+            state.optimizer,
+            options.clip,
+            options.accumulate,
+            run.precision,
+            processes,
+        )
+        self.seeds = Seeds(options.seed, processes.rank, self.step.device)
+        self.evaluation = Evaluation(held, processes, self.seeds, self._interrupted)
+        self._evaluated = self.history.held_out[-1][0] if self.history.held_out else 0
+        self._began = time.monotonic() - self.history.seconds
 
-    def run(self) -> None:
+    def train_to_end(self) -> None:
         """Epochs until the run is over."""
-        while not self._over():
-            whole = self._epoch()
-            if not self._batches:
-                raise ValueError("fit: data must give at least one batch an epoch, got none")
-            if whole:
-                self.state.history.epochs += 1
-                self._batches = 0
+        self._decide()
+        if self._due() or self._over():  # it was cut off between a step and its held-out loss
             self._evaluate()
-            self._measure()
-            if not self.interrupt.requested:
-                self._call("on_epoch")
+        while not self._over():
+            self._epoch()
+        self._call("on_stop")
+        self.run.deliver()
+        self._call("on_end")
 
-    def _epoch(self) -> bool:
-        """Steps through the batches; False when the run ended before they did."""
-        self._batches = 0
-        for batch in self.train.epoch(self.state.epoch, self.state.step):
-            self._step(_move(batch, self._device))
-            self._batches += 1
-            self._measure()
-            self._call("on_step")
+    def _epoch(self) -> None:
+        """What is left of an epoch, or of the run."""
+        whole = True
+        for batch in self._batches():
+            self._take_step(batch)
             if self._over():
-                return self._batches == self.train.length
-        return self._batches > 0
+                whole = self.run.batches == self.train.length
+                break
+        if not self.run.batches:
+            raise ValueError("fit: data must give at least one batch an epoch, got none")
+        if whole:
+            self.history.epoch_steps.append(self.history.steps)
+            self.run.batches = 0
+        if self._due() or self._over():
+            self._evaluate()
+        if self.history.stopped != "interrupted":
+            self._call("on_epoch")
+        self._decide()
 
-    def _step(self, batch: Batch) -> None:
-        state, clip = self.state, self.options.clip
-        self._set_rates()
-        state.optimizer.zero_grad(set_to_none=True)
-        result = _training_step(state.model, batch, state.step)
-        loss = _finite("loss", result["loss"], state.step)
-        result["loss"].backward()
-        if clip is not None:
-            norm = nn.utils.clip_grad_norm_(self._parameters, clip)
-            _finite("norm of the gradient", norm, state.step)
-        state.optimizer.step()
-        state.numbers = {"loss": loss, **_numbers(result)}
-        state.history.add(state.numbers)
+    def _batches(self) -> Iterator[Batch]:
+        """The batches of the epoch that are not done yet, each loaded under its step's seed."""
+        first = self.history.steps - self.run.batches
+        feed = self.train.epoch(self.seeds.order(self.history.epochs), first)
+        for step in range(first, self.history.steps):
+            self.seeds.batch(step)
+            feed.skip()
+        while True:
+            self.seeds.batch(self.history.steps)
+            batch = next(feed, _END)
+            if batch is _END:
+                return
+            yield batch
 
-    def _set_rates(self) -> None:
+    def _take_step(self, batch: Batch) -> None:
+        rate = self._set_rates()
+        self.seeds.step()
+        self.state.numbers = self.step(batch, self.history.steps)
+        self.run.average.update()
+        self.run.batches += 1
+        self.history.add(self.state.numbers, rate)
+        self._measure(time.monotonic() - self._began)
+        self.history.times.append(self.history.seconds)
+        self._call("on_step")
+        self._decide()
+        if self._due():
+            self._evaluate()
+
+    def _set_rates(self) -> float:
         """The rates of the middle of this step: none is zero at the first step or the last."""
         factor = self.options.factor(self._fraction(ahead=0.5))
-        for group, rate in zip(self.state.optimizer.param_groups, self._rates, strict=True):
-            group["lr"] = rate * factor
+        groups = self.state.optimizer.param_groups
+        for group in groups:
+            group["lr"] = group["initial_lr"] * factor
+        return float(groups[0]["lr"])
+
+    def _due(self) -> bool:
+        """Whether it is time for a held-out loss: at the end of an epoch, unless steps are told."""
+        history, every = self.history, self.options.evaluate_every
+        if history.steps == self._evaluated:
+            return False
+        if every is not None:
+            return history.steps % every == 0
+        return bool(history.epochs) and history.epoch_steps[-1] == history.steps
 
     def _evaluate(self) -> None:
-        """The held-out loss, a mean over examples."""
-        if self.held is None or self.interrupt.requested:
+        """The held-out loss of the weights that count, unless it is known or Ctrl-C was pressed."""
+        history, module = self.history, self.run.average.module
+        if history.stopped == "interrupted" or history.steps == self._evaluated:
             return
-        model, history = self.state.model, self.state.history
-        total, weight = 0.0, 0
-        model.eval()
-        with torch.no_grad():
-            for batch in self.held.epoch(0, 0):
-                result = _training_step(model, _move(batch, self._device), history.steps)
-                rows = _examples(batch)
-                total, weight = total + float(result["loss"]) * rows, weight + rows
-                if self.interrupt.requested:
-                    break
-        model.train()
-        if weight and not self.interrupt.requested:
-            history.held_out.append((history.steps, total / weight))
+        loss = self.evaluation.loss(module, history.steps)
+        if history.stopped == "interrupted":
+            return
+        self._evaluated = history.steps
+        if loss is not None:
+            history.held_out.append((history.steps, loss))
+            self.run.best.look(history, module)
+            if self.run.best.exhausted(history) and not self._over():
+                history.stopped = "early"
+        self._call("on_evaluation")
 
     def _fraction(self, ahead: float = 0.0) -> float:
         """How much of the run is done, `ahead` steps from now."""
-        history, length = self.state.history, self.train.length
-        part = min(1.0, (self._batches + ahead) / length) if length else 0.0
+        history, length = self.history, self.train.length
+        part = min(1.0, (self.run.batches + ahead) / length) if length else 0.0
         return self.options.fraction(history.epochs + part, history.steps + ahead, history.seconds)
 
-    def _measure(self) -> None:
-        self.state.history.seconds = time.monotonic() - self._start
+    def _measure(self, seconds: float) -> None:
+        self.history.seconds = seconds
         self.state.fraction = self._fraction()
 
     def _over(self) -> bool:
-        if self.interrupt.requested:
-            self.state.history.stopped = "interrupted"
-        elif self.state.stop:
-            self.state.history.stopped = "callback"
-        return self.state.history.stopped != "finished" or self.state.fraction >= 1
+        return self.history.stopped != "finished" or self.state.fraction >= 1
+
+    def _decide(self) -> None:
+        """Why to stop, if at all, and how late it is: rank 0's word."""
+        asked = "callback" if self.state.stop else "finished"
+        asked = "interrupted" if self.interrupt.requested else asked
+        now = time.monotonic() - self._began
+        seconds, number = self.processes.share((now, STOPS.index(asked)))
+        self._measure(seconds)
+        if self.history.stopped == "finished":
+            self.history.stopped = STOPS[int(number)]
+
+    def _interrupted(self) -> bool:
+        """Whether rank 0 has seen Ctrl-C; written down."""
+        (requested,) = self.processes.share((self.interrupt.requested,))
+        if requested:
+            self.history.stopped = "interrupted"
+        return bool(requested)
 
     def _call(self, name: str) -> None:
         for callback in self.callbacks:
             if hasattr(callback, name):
                 getattr(callback, name)(self.state)
-
-
-def _training_step(model: nn.Module, batch: Batch, step: int) -> Mapping[str, Any]:
-    name = type(model).__name__
-    if not hasattr(model, "training_step"):
-        raise ValueError(f"fit: model must have training_step(batch, step), got a {name}")
-    result: Mapping[str, Any] = model.training_step(batch, step)  # type: ignore[operator]
-    loss = result.get("loss") if isinstance(result, Mapping) else None
-    if not isinstance(loss, Tensor) or loss.numel() != 1:
-        raise ValueError(
-            f"fit: {name}.training_step must return dict(loss=a scalar tensor), got {result!r:.80}"
-        )
-    return result
-
-
-def _finite(name: str, value: Tensor, step: int) -> float:
-    number = float(value.detach())
-    if not math.isfinite(number):
-        raise FloatingPointError(
-            f"fit: the {name} of step {step} is {number}; the weights are those before it; "
-            "a lower lr or clip may help"
-        )
-    return number
-
-
-def _numbers(result: Mapping[str, Any]) -> dict[str, float]:
-    """What a step returned beside the loss, where it is a number."""
-    return {
-        name: float(value)
-        for name, value in result.items()
-        if name != "loss"
-        and (isinstance(value, int | float) or (isinstance(value, Tensor) and value.numel() == 1))
-    }
-
-
-def _move(batch: Batch, device: torch.device) -> Batch:
-    if isinstance(batch, Tensor):
-        return batch.to(device, non_blocking=True)
-    if isinstance(batch, Mapping):
-        return {name: _move(value, device) for name, value in batch.items()}
-    if isinstance(batch, tuple | list):
-        return tuple(_move(value, device) for value in batch)
-    return batch
-
-
-def _examples(batch: Batch) -> int:
-    """The rows of a batch: the length of the first tensor in it."""
-    while isinstance(batch, Mapping | tuple | list) and batch:
-        batch = next(iter(batch.values() if isinstance(batch, Mapping) else batch))
-    return len(batch) if isinstance(batch, Tensor) and batch.dim() else 1

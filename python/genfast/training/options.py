@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+_PRECISIONS = ("auto", "float32", "bfloat16", "float16")
+
 
 @dataclass(frozen=True)
 class Options:
@@ -21,18 +23,28 @@ class Options:
     schedule: str
     warmup: float
     seed: int
+    accumulate: int = 1
+    precision: str = "auto"
+    ema: float | None = None
+    patience: int | None = None
+    evaluate_every: int | None = None
 
     def __post_init__(self) -> None:
-        for name in ("epochs", "steps", "batch_size"):
-            _whole_number(name, getattr(self, name), optional=name != "batch_size")
+        needed = {"batch_size", "accumulate", "lr"}
+        for name in (
+            "epochs", "steps", "batch_size", "accumulate", "patience", "evaluate_every"
+        ):  # fmt: skip
+            _whole_number(name, getattr(self, name), optional=name not in needed)
         for name in ("seconds", "clip", "lr"):
-            _positive(name, getattr(self, name), optional=name != "lr")
+            _positive(name, getattr(self, name), optional=name not in needed)
         if not 0 <= self.weight_decay < math.inf:
             raise ValueError(f"fit: weight_decay must be at least 0, got {self.weight_decay}")
         if not 0 <= self.warmup < 1:
             raise ValueError(f"fit: warmup must be at least 0 and below 1, got {self.warmup}")
-        if self.schedule not in ("cosine", "constant"):
-            raise ValueError(f"fit: schedule must be cosine or constant, got {self.schedule!r}")
+        if self.ema is not None and not 0 < self.ema < 1:
+            raise ValueError(f"fit: ema must be above 0 and below 1, got {self.ema}")
+        _one_of("schedule", self.schedule, ("cosine", "constant"))
+        _one_of("precision", self.precision, _PRECISIONS)
         if self.epochs is self.steps is self.seconds is None:
             raise ValueError("fit: one of epochs, steps and seconds must be given")
 
@@ -47,6 +59,12 @@ class Options:
         return (
             rise if self.schedule == "constant" else rise * (1 + math.cos(math.pi * fraction)) / 2
         )
+
+
+def _one_of(name: str, value: str, words: tuple[str, ...]) -> None:
+    if value not in words:
+        listed = f"{', '.join(words[:-1])} or {words[-1]}"
+        raise ValueError(f"fit: {name} must be {listed}, got {value!r}")
 
 
 def _whole_number(name: str, value: object, *, optional: bool) -> None:

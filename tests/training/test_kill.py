@@ -1,0 +1,48 @@
+"""Killed with -9 at random moments and resumed, a run ends in the bits of an undisturbed one."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+import genfast
+
+HERE = Path(__file__).parent
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="children are forked")
+@pytest.mark.parametrize("kills", [5, pytest.param(50, marks=pytest.mark.slow)])
+def test_kills_at_random_moments_change_nothing(kills: int, tmp_path: Path) -> None:
+    paths = [str(HERE.parent.parent / "python"), os.environ.get("PYTHONPATH", "")]
+    done = subprocess.run(
+        [sys.executable, str(HERE / "endure.py"), str(tmp_path), str(kills)],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(paths), "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=600,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    facts = json.loads((tmp_path / "facts.json").read_text())
+    print(facts)
+    assert facts["kills"] >= 0.8 * kills  # few lives may end by themselves
+    endured = torch.load(tmp_path / "endured.pt", weights_only=True)
+    expected = torch.load(tmp_path / "uninterrupted.pt", weights_only=True)
+    saved = genfast.load(tmp_path / "run").state_dict()
+    for name, weight in expected["weights"].items():
+        assert torch.equal(endured["weights"][name], weight)
+        assert torch.equal(saved[name], weight)
+    for name, column in expected["history"]["values"].items():
+        assert torch.equal(endured["history"]["values"][name], column)
+    assert endured["history"]["held_out"] == expected["history"]["held_out"]
+    assert endured["history"]["epoch_steps"] == expected["history"]["epoch_steps"]
+    assert not list((tmp_path / "run").glob(".*"))
+    rows = [(tmp_path / run / "log.csv").read_text().splitlines() for run in ("run", "spare")]
+    timeless = [[row.split(",")[:2] + row.split(",")[3:] for row in lines] for lines in rows]
+    assert timeless[0] == timeless[1]
