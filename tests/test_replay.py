@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -13,8 +14,9 @@ from genfast._extension import core
 from genfast.compiled import Compiled, compiled
 from genfast.heads import Categorical, DrawOptions
 from genfast.models import SequenceModel
+from genfast.sampling import Request, sample
 from genfast.session import Session
-from genfast.testing import Sites, check_draws, check_scores, replay
+from genfast.testing import Sites, check_draws, check_scores, joined, replay, replay_drawn
 
 OPTIONS: dict[str, dict[str, Any]] = {
     "plain": {},
@@ -209,3 +211,24 @@ def test_forced_sites_give_the_scores_of_their_prefix() -> None:
     assert torch.equal(session.advance(40, tokens), tokens)
     torch.testing.assert_close(session.scores, model(tokens), atol=2e-5, rtol=0)
     torch.testing.assert_close(session.log_probs.sum(-1), model.log_prob(tokens))
+
+
+def test_what_another_backend_drew_is_replayed() -> None:
+    """Prompts and ends of every row its own, with scores or without."""
+    model = model_of()
+    prompt, begins = torch.arange(42).view(6, 7) % 23, torch.tensor([7, 0, 3, 1, 2, 5])
+    request = Request(seed=torch.arange(6), prompt=prompt, prompt_lengths=begins)
+    drawn = sample(model, 6, 20, request, stop=4)
+    sequences = joined(drawn, request)
+    assert sequences.tokens[0, :7].tolist() == prompt[0].tolist()
+    assert torch.equal(sequences.ends - sequences.begins, drawn.lengths)
+    scores = model(sequences.tokens).detach()
+    report = replay_drawn(model, drawn, request, scores, backend="other")
+    assert (report.backend, report.sites) == ("other", int(drawn.lengths.sum()))
+    assert replay_drawn(model, drawn, request).score_error is None
+    with pytest.raises(AssertionError, match="score of class"):
+        replay_drawn(model, drawn, request, scores + 0.01)
+    wrong = drawn.values.clone()
+    wrong[1, 3] = (wrong[1, 3] + 1) % 23
+    with pytest.raises(AssertionError, match="row 1, site 3: drew class"):
+        replay_drawn(model, replace(drawn, values=wrong), request)

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations, islice
-from typing import Any
+from typing import Any, NamedTuple, Protocol
 
 import torch
 from torch import Tensor
@@ -23,7 +23,18 @@ from genfast.reference import evaluating
 from genfast.sampling import Request, Sample, sample
 from genfast.session import Session
 
-__all__ = ["TOLERANCE", "ReplayReport", "Sites", "check_draws", "check_scores", "replay"]
+__all__ = [
+    "TOLERANCE",
+    "Drawn",
+    "ReplayReport",
+    "Sequences",
+    "Sites",
+    "check_draws",
+    "check_scores",
+    "joined",
+    "replay",
+    "replay_drawn",
+]
 
 #: Largest error of a score as a share of the scores' scale, by the precision of a backend.
 TOLERANCE = {"float32": 2e-5}
@@ -41,18 +52,36 @@ class ReplayReport:
     """What `replay` found in order.
 
     Args:
-        backend: "cpu" or "reference".
+        backend: What drew, such as "cpu".
         sites: Drawn sites that were asked.
         skipped: Sites of those where float32 itself cannot tell.
-        score_error: Largest error of a score, a share of the scores' scale.
+        score_error: Largest error of a score, a share of the scores' scale; None when not compared.
         equal_samples: Share of whole samples equal to the reference's; None when not compared.
     """
 
     backend: str
     sites: int
     skipped: int
-    score_error: float
+    score_error: float | None
     equal_samples: float | None
+
+
+class Drawn(Protocol):
+    """What a backend drew: int64 (N, T) new sites alone, and int64 (N,) how many of each row."""
+
+    @property
+    def values(self) -> Tensor: ...
+
+    @property
+    def lengths(self) -> Tensor: ...
+
+
+class Sequences(NamedTuple):
+    """Whole sequences: int64 (N, T), and int64 (N,) where new sites begin and end in each row."""
+
+    tokens: Tensor
+    begins: Tensor
+    ends: Tensor
 
 
 @dataclass(frozen=True)
@@ -105,18 +134,43 @@ def replay(
     """
     request = Request(seed=seed, backend=backend, **options)
     drawn = sample(model, n, length, request, stop=stop)
-    tokens, begins, ends = _sequences(drawn, request)
-    row_options = _row_options(request, n)
+    sequences = joined(drawn, request)
     session = Session(model, n, seed=seed, backend=backend, scores=True)
-    session.advance(tokens.shape[1], tokens)
-    assert session.scores is not None
+    session.advance(sequences.tokens.shape[1], sequences.tokens)
+    report = replay_drawn(model, drawn, request, session.scores, backend=session.backend)
+    share = _equal_samples(model, drawn, request, length, stop) if whole else None
+    return replace(report, equal_samples=share)
+
+
+def replay_drawn(
+    model: Any,
+    drawn: Drawn,
+    request: Request,
+    scores: Tensor | None = None,
+    *,
+    backend: str = "",
+) -> ReplayReport:
+    """Checks what any backend drew, site by site, and scores where it gives them.
+
+    Args:
+        model: What was drawn from.
+        drawn: The new sites, such as a `genfast.Sample`.
+        request: What the draw began with; its seed is a number or int64 (N,).
+        scores: float32 (N, T, classes), the backend's scores of `joined(drawn, request).tokens`.
+        backend: What drew, for the report.
+
+    Raises:
+        AssertionError: As for `replay`.
+    """
+    tokens, begins, ends = joined(drawn, request)
+    row_options = _row_options(request, len(tokens))
     exact = _reference_scores(model, tokens, torch.float64)
     site = torch.arange(tokens.shape[1])
-    error = check_scores(session.scores, exact, site < ends[:, None])
+    error = None if scores is None else check_scores(scores, exact, site < ends[:, None])
     close = _reference_scores(model, tokens, torch.float32)
     places = ((site >= begins[:, None]) & (site < ends[:, None])).nonzero()
     rows, columns = places.T
-    firsts = torch.zeros(n, dtype=torch.int64)
+    firsts = torch.zeros(len(tokens), dtype=torch.int64)
     uniforms = uniforms_reference(row_options.seed, row_options.index, firsts, tokens.shape[1])
     skipped = check_draws(
         Sites(
@@ -128,8 +182,22 @@ def replay(
             places,
         )
     )
-    share = _equal_samples(model, drawn, request, length, stop) if whole else None
-    return ReplayReport(session.backend, len(places), skipped, error, share)
+    return ReplayReport(backend, len(places), skipped, error, None)
+
+
+def joined(drawn: Drawn, request: Request) -> Sequences:
+    """Prompt and new sites of every row in one."""
+    values, lengths = drawn.values.cpu(), drawn.lengths.cpu()
+    prompt = values[:, :0] if request.prompt is None else request.prompt.cpu()
+    begins = torch.full_like(lengths, prompt.shape[1])
+    if request.prompt_lengths is not None:
+        begins = request.prompt_lengths.cpu()
+    ends = begins + lengths
+    tokens = torch.zeros(len(values), max([0, *ends.tolist()]), dtype=torch.int64)
+    for row, (begin, end) in enumerate(zip(begins.tolist(), ends.tolist(), strict=True)):
+        tokens[row, :begin] = prompt[row, :begin]
+        tokens[row, begin:end] = values[row, : end - begin]
+    return Sequences(tokens, begins, ends)
 
 
 def check_scores(got: Tensor, exact: Tensor, counts: Tensor) -> float:
@@ -274,21 +342,6 @@ def _reference_scores(model: Any, tokens: Tensor, dtype: torch.dtype) -> Tensor:
     with evaluating(twin):
         scores: Tensor = twin(tokens)
     return scores
-
-
-def _sequences(drawn: Sample, request: Request) -> tuple[Tensor, Tensor, Tensor]:
-    """Prompt and new sites in one, int64 (N, T), and where new sites begin and end in each row."""
-    values, lengths = drawn.values.cpu(), drawn.lengths.cpu()
-    prompt = values[:, :0] if request.prompt is None else request.prompt.cpu()
-    begins = torch.full_like(lengths, prompt.shape[1])
-    if request.prompt_lengths is not None:
-        begins = request.prompt_lengths.cpu()
-    ends = begins + lengths
-    tokens = torch.zeros(len(values), int(ends.max()), dtype=torch.int64)
-    for row, (begin, end) in enumerate(zip(begins.tolist(), ends.tolist(), strict=True)):
-        tokens[row, :begin] = prompt[row, :begin]
-        tokens[row, begin:end] = values[row, : end - begin]
-    return tokens, begins, ends
 
 
 def _row_options(request: Request, n: int) -> RowOptions:

@@ -1,0 +1,17 @@
+"""Export: a model's program as ONNX graphs that hold its whole sampler.
+
+::
+
+    program -> site (terms, epilogues, draw) -> sampler, step -> verify -> folders
+                                 words, prompt -'
+
+Nothing here imports onnx or onnxruntime before `export` is called; `sampler`, `step` and what they
+are made of do.
+"""
+
+from __future__ import annotations
+
+from genfast.exporting.exporter import export
+from genfast.exporting.report import Report
+
+__all__ = ["Report", "export"]

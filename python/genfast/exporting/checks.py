@@ -1,0 +1,130 @@
+"""What cannot be exported, said in one line before anything is built or written."""
+
+from __future__ import annotations
+
+import math
+import operator
+import os
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from genfast.compiled import NotCompilableError, compiled
+from genfast.program import Draw, Look, Program, Sum
+from genfast.program.cost import weights
+
+__all__ = [
+    "check_installed",
+    "checked_path",
+    "checked_stop",
+    "checked_top_k",
+    "checked_top_p",
+    "exportable",
+]
+
+# A protobuf ends at 2 GiB; some of that is for everything but weights.
+_MOST_BYTES = 2**31 - 2**24
+
+
+def check_installed() -> None:
+    """ImportError unless ONNX and ONNX Runtime are there."""
+    missing = [name for name in ("onnx", "onnxruntime") if find_spec(name) is None]
+    if missing:
+        raise ImportError(
+            f"export: needs {' and '.join(missing)}, not installed here; "
+            f"pip install {' '.join(missing)}"
+        )
+
+
+def checked_path(path: str | Path, suffixes: dict[str, str]) -> dict[str, Path]:
+    """The folder of each suffix, free or a folder already.
+
+    Raises:
+        ValueError: The path has no name of its own.
+        NotADirectoryError: A file stands in the way.
+    """
+    if not isinstance(path, str | os.PathLike) or Path(path).name in ("", ".."):
+        raise ValueError(f"export: path must end in the name of a folder, got {path!r:.80}")
+    folder = Path(path)
+    folders = {kind: folder.with_name(folder.name + end) for kind, end in suffixes.items()}
+    for one in folders.values():
+        if one.exists() and not one.is_dir():
+            raise NotADirectoryError(f"export: path must be a folder, {one} is a file")
+    return folders
+
+
+def exportable(model: Any) -> Program:
+    """The optimised program of a model, which says all that the model does.
+
+    Raises:
+        NotCompilableError: It does not, or the graphs cannot say it.
+        ValueError: It would not fit into a file.
+        FloatingPointError: A weight is not finite.
+    """
+    name = type(model).__name__
+    try:
+        program = compiled(model).program
+    except NotCompilableError as reason:
+        raise NotCompilableError(f"export: {name} cannot be exported: {reason}") from reason
+    refusal = _refusal(program)
+    if refusal:
+        raise NotCompilableError(f"export: {name} cannot be exported: {refusal}")
+    size = sum(array.nbytes for i in program.instructions for array in weights(i))
+    if size > _MOST_BYTES:
+        raise ValueError(
+            f"export: {name} has {size:,} bytes of weights, an ONNX file holds {_MOST_BYTES:,}"
+        )
+    return program
+
+
+def _refusal(program: Program) -> str:
+    """What the graphs cannot say of a program, or nothing."""
+    draws = sum(isinstance(i, Draw) for i in program.instructions)
+    if program.order != "sequence":
+        return "its program is a raster; only sequences are exported yet"
+    if program.inputs:
+        return f"its program has the input {program.inputs[0].target.name}; none is exported yet"
+    if draws != 1:
+        return f"its program draws {draws} symbols a site; only one is exported yet"
+    for instruction in program.instructions:
+        for term in instruction.terms if isinstance(instruction, Sum) else ():
+            if isinstance(term, Look) and term.ref.dx < -1:
+                return f"its program looks up {term.ref}; only the last symbol is exported yet"
+    return ""
+
+
+def checked_top_k(value: Any) -> int | str | None:
+    """At least 1, "input", or None, which 0 becomes."""
+    if value is None or value == "input":
+        return None if value is None else "input"
+    return _whole("top_k", value, None) or None
+
+
+def checked_top_p(value: Any) -> float | str | None:
+    """In (0, 1), "input", or None, which 1 becomes."""
+    if value is None or value == "input":
+        return None if value is None else "input"
+    try:
+        number = math.nan if isinstance(value, str) else float(value)
+    except (TypeError, ValueError):
+        number = math.nan
+    if not 0 < number <= 1:
+        raise ValueError(f"export: top_p must be in (0, 1], 'input' or None, got {value!r}")
+    return None if number == 1 else number
+
+
+def checked_stop(value: Any, classes: int) -> int | None:
+    """A symbol, or None."""
+    return None if value is None else _whole("stop", value, classes)
+
+
+def _whole(name: str, value: Any, limit: int | None) -> int:
+    wanted = "at least 0" if limit is None else f"at least 0 and below {limit}"
+    others = "'input' or None" if limit is None else "or None"
+    try:
+        number = operator.index(value)
+    except TypeError:
+        number = -1
+    if number < 0 or (limit is not None and number >= limit):
+        raise ValueError(f"export: {name} must be {wanted}, {others}, got {value!r}")
+    return number
