@@ -2,7 +2,10 @@
 
 Python, from the top; a module imports its own layer or a lower one, and no two modules each other::
 
-    cli -> training, export -> models -> nn, heads, sampling -> ops, program -> _extension -> _core
+    cli -> demo, commands -> training, exporting -> models -> heads, sampling, files, runtime
+        -> ops, program, random -> _extension -> _core
+
+`genfast.runtime` stands beside that: it needs NumPy and ONNX Runtime alone.
 
 C++; cpu and cuda run a program, and never see each other::
 
@@ -30,13 +33,16 @@ SOURCES = ROOT / "csrc"
 # Top-level modules of the package, from the top; a new one must be given its place here.
 LAYERS = [
     {"cli", "__main__"},
-    {"demo", "info"},
-    {"training", "export", "testing", "explain"},
+    {"demo", "info", "commands"},
+    {"training", "exporting", "testing", "explaining"},
     {"models"},
-    {"nn", "heads", "sampling", "session", "reference", "compiled", "arguments", "data"},
+    {
+        "nn", "heads", "sampling", "session", "reference", "compiled", "arguments", "data", "files",
+        "runtime",
+    },
     {"ops", "program", "random"},
-    {"_extension"},
-]
+    {"_extension", "threefry"},
+]  # fmt: skip
 RANK = {name: rank for rank, layer in enumerate(reversed(LAYERS)) for name in layer}
 
 # What a folder of csrc may include from.
@@ -206,9 +212,35 @@ def test_weak_definitions_are_found() -> None:
     ]
 
 
-def test_import_needs_torch_numpy_and_jaxtyping_only() -> None:
+# What `import genfast` and a whole draw do without.
+HEAVY = (
+    "PIL", "accelerate", "huggingface_hub", "matplotlib", "onnx", "onnxruntime", "rich",
+    "safetensors", "sklearn", "tyro",
+)  # fmt: skip
+
+
+def python_without(blocked: tuple[str, ...], code: str) -> subprocess.CompletedProcess[str]:
+    """Runs code in an interpreter that cannot import these."""
+    whole = f"import sys; sys.modules.update(dict.fromkeys({blocked})); {code}"
+    command = [sys.executable, "-W", "error", "-c", whole]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+@pytest.mark.parametrize(
+    ("blocked", "code"),
+    [
+        ((*HEAVY, "torch", "jaxtyping", "numpy", "genfast._core"), "import genfast; dir(genfast)"),
+        ((*HEAVY, "torch", "jaxtyping", "genfast._core"), "import genfast.runtime"),
+        (HEAVY, "from genfast import SequenceModel, heads; SequenceModel(heads.Categorical(3))"),
+        (HEAVY, "from genfast import data, explain, fit, program, random, testing"),
+    ],
+    ids=["genfast", "runtime", "model", "rest"],
+)
+def test_imports_need_little(blocked: tuple[str, ...], code: str) -> None:
     """The other dependencies are imported where they are used."""
-    blocked = ("onnx", "onnxruntime", "tyro", "rich", "PIL", "safetensors", "matplotlib", "sklearn")
-    code = f"import sys; sys.modules.update(dict.fromkeys({blocked})); import genfast"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    done = python_without(blocked, code)
     assert done.returncode == 0, done.stderr
+
+
+def test_blocked_modules_cannot_be_imported() -> None:
+    assert "ModuleNotFoundError" in python_without(("torch",), "import genfast.random").stderr

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 import torch
 
-from genfast.explain import explain
+from genfast import explain
 from genfast.heads import Categorical
 from genfast.models import SequenceModel
 from genfast.session import Session

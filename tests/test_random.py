@@ -28,7 +28,7 @@ BACKENDS = ["cpu", "reference"]
 
 @pytest.mark.parametrize(("key", "counter", "expected"), KNOWN_ANSWERS)
 def test_known_answers_words(key: tuple, counter: tuple, expected: tuple) -> None:
-    assert random._threefry2x32(*key, *counter) == expected
+    assert random.threefry2x32(*key, *counter) == expected
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
@@ -61,7 +61,7 @@ def test_compiled_equals_reference(n: int, draws: int, first: int) -> None:
 def test_last_counters(backend: str) -> None:
     """The greatest seed, index and draw are in range and are what Threefry gives there."""
     drawn = random.uniforms(2**63 - 1, 3, 5, index=2**32 - 3, first=2**33 - 5, backend=backend)
-    words = random._threefry2x32(0xFFFFFFFF, 0x7FFFFFFF, 2**32 - 1, 2**32 - 1)
+    words = random.threefry2x32(0xFFFFFFFF, 0x7FFFFFFF, 2**32 - 1, 2**32 - 1)
     assert drawn[2, 3:].tolist() == [(word >> 8) * 2.0**-24 for word in words]
 
 
@@ -145,7 +145,7 @@ def test_fold_shares_no_words_with_draws() -> None:
     """The same counter under the seed's own key, which a draw would use, gives other words."""
     for value in range(64):
         folded = random.fold(9, "shuffle", value)
-        drawn = random._threefry2x32(9, 0, random.TAGS["shuffle"], value)
+        drawn = random.threefry2x32(9, 0, random.TAGS["shuffle"], value)
         assert (folded & 0xFFFFFFFF) != drawn[0]
         assert (folded >> 32) != drawn[1] & 0x7FFFFFFF
 

@@ -1,14 +1,44 @@
-"""genfast: train generative models in PyTorch, draw from them in a compiled core."""
+"""genfast: train generative models in PyTorch, draw from them in a compiled core.
 
-from genfast import data, heads, models, program, random, testing
-from genfast._extension import core as _core
-from genfast.explain import explain
-from genfast.models import SequenceModel
-from genfast.sampling import Sample
-from genfast.session import Session
-from genfast.training import fit
+Names are imported when they are first used, so that `genfast.runtime` needs NumPy and ONNX Runtime
+alone. A function is never called as a module is: importing a submodule would take its name.
+"""
 
-__version__: str = _core.build_info()["version"]
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from genfast import data, heads, models, program, random, runtime, testing
+    from genfast.explaining import explain
+    from genfast.exporting import export
+    from genfast.models import SequenceModel
+    from genfast.models.registry import load, register
+    from genfast.sampling import Sample
+    from genfast.session import Session
+    from genfast.training.fit import fit
+
+    __version__: str
+
+# The module that holds each public name; "" for a name that is a module itself.
+_HOMES = {
+    "Sample": "sampling",
+    "SequenceModel": "models",
+    "Session": "session",
+    "data": "",
+    "explain": "explaining",
+    "export": "exporting",
+    "fit": "training",
+    "heads": "",
+    "load": "models.registry",
+    "models": "",
+    "program": "",
+    "random": "",
+    "register": "models.registry",
+    "runtime": "",
+    "testing": "",
+}
 
 __all__ = [
     "Sample",
@@ -16,10 +46,32 @@ __all__ = [
     "Session",
     "data",
     "explain",
+    "export",
     "fit",
     "heads",
+    "load",
     "models",
     "program",
     "random",
+    "register",
+    "runtime",
     "testing",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """A public name, imported at its first use."""
+    if name == "__version__":
+        value = import_module("genfast._extension").core.build_info()["version"]
+    elif name not in _HOMES:
+        raise AttributeError(f"module 'genfast' has no attribute {name!r}")
+    elif _HOMES[name]:
+        value = getattr(import_module(f"genfast.{_HOMES[name]}"), name)
+    else:
+        value = import_module(f"genfast.{name}")
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__, "__version__"})

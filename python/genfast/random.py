@@ -12,13 +12,13 @@ from __future__ import annotations
 
 import operator
 from types import MappingProxyType
-from typing import TypeVar
 
 import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
 from genfast._extension import core
+from genfast.threefry import WORD, threefry2x32
 
 __all__ = [
     "DRAW_LIMIT",
@@ -36,9 +36,7 @@ __all__ = [
 SEED_LIMIT = 2**63
 INDEX_LIMIT = 2**32
 DRAW_LIMIT = 2**33
-_WORD = 0xFFFFFFFF
 _HIGH_BIT = 0x80000000
-_Word = TypeVar("_Word", int, Tensor)
 
 #: The purposes that get a seed of their own through `fold`. A number is never given twice.
 TAGS = MappingProxyType(
@@ -120,7 +118,7 @@ def uniforms_reference(
     """`uniforms` of rows in plain PyTorch: words are int64 kept below 2**32."""
     draw = first[:, None] + torch.arange(draws, device=first.device)
     seeds, indices = seeds[:, None], indices[:, None]
-    word0, word1 = _threefry2x32(seeds & _WORD, seeds >> 32, indices, draw >> 1)
+    word0, word1 = threefry2x32(seeds & WORD, seeds >> 32, indices, draw >> 1)
     word = torch.where(draw & 1 == 0, word0, word1)
     return (word >> 8).to(torch.float32) * 2.0**-24
 
@@ -143,8 +141,8 @@ def fold(seed: int, tag: str, value: int = 0) -> int:
     value = _integer("fold: value", value, INDEX_LIMIT)
     if tag not in TAGS:
         raise ValueError(f"fold: tag must be one of {', '.join(TAGS)}, got {tag!r}")
-    key = (seed & _WORD, seed >> 32 | _HIGH_BIT)
-    low, high = _threefry2x32(*key, TAGS[tag], value)
+    key = (seed & WORD, seed >> 32 | _HIGH_BIT)
+    low, high = threefry2x32(*key, TAGS[tag], value)
     return (high & ~_HIGH_BIT) << 32 | low
 
 
@@ -175,20 +173,6 @@ def row_indices(name: str, index: int | Tensor, n: int) -> Int64[Tensor, " n"]:
     if isinstance(index, Tensor):
         return _rows(name, index, n, INDEX_LIMIT)
     return _integer(name, index, INDEX_LIMIT - n + 1) + torch.arange(n)
-
-
-def _threefry2x32(k0: _Word, k1: _Word, c0: _Word, c1: _Word) -> tuple[_Word, _Word]:
-    """The two words of counter (c0, c1) under key (k0, k1): ints or int64, each below 2**32."""
-    keys = (k0, k1, k0 ^ k1 ^ 0x1BD11BDA)
-    rotations = ((13, 15, 26, 6), (17, 29, 16, 24))
-    x0, x1 = (c0 + k0) & _WORD, (c1 + k1) & _WORD
-    for group in range(5):
-        for r in rotations[group % 2]:
-            x0 = (x0 + x1) & _WORD
-            x1 = ((x1 << r | x1 >> (32 - r)) & _WORD) ^ x0
-        x0 = (x0 + keys[(group + 1) % 3]) & _WORD
-        x1 = (x1 + keys[(group + 2) % 3] + group + 1) & _WORD
-    return x0, x1
 
 
 def _rows(name: str, value: int | Tensor, n: int, limit: int) -> Int64[Tensor, " n"]:

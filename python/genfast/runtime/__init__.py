@@ -1,0 +1,17 @@
+"""Draws from an exported sampler with NumPy and ONNX Runtime alone: no PyTorch, no compiled core.
+
+::
+
+    name/config.json, 1/model.onnx      Sampler.sample: the whole loop in one run
+    name_step/...                       Sampler.stream: one run a site
+
+Files are read, checked against their limits and hashes, and given to ONNX Runtime; nothing in them
+is executed by Python.
+"""
+
+from __future__ import annotations
+
+from genfast.runtime.sampler import Drawn, Sampler
+from genfast.runtime.uniforms import uniforms
+
+__all__ = ["Drawn", "Sampler", "uniforms"]

@@ -1,0 +1,190 @@
+"""The folder of an exported graph: what its config.json says, checked, and the model's bytes."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import stat
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from genfast.runtime.symbols import check_symbols
+
+__all__ = ["Exported", "read_bytes", "read_exported"]
+
+#: The format of "sampler" that this file reads.
+FORMAT = 1
+# A config.json holds at most every character there is; protobuf itself stops at 2 GiB.
+_CONFIG_BYTES, _MODEL_BYTES = 2**25, 2**31
+
+
+@dataclass(frozen=True)
+class Exported:
+    """One exported graph.
+
+    Args:
+        path: Its folder.
+        graph: "sampler", "uniforms" or "step".
+        classes: Symbols of the vocabulary.
+        symbols: What they stand for, or None.
+        inputs, outputs: Names of the graph's.
+        top_k, top_p: "input", or what the export fixed, None for off.
+        stop: The symbol that ends a row, or None.
+        states: Name and width of each recurrent state; of a step graph only.
+        sha256: Of the model's file.
+        step: Name of the folder beside this one that has the step graph, or None.
+    """
+
+    path: Path
+    graph: str
+    classes: int
+    symbols: dict[str, Any] | None
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    top_k: int | str | None
+    top_p: float | str | None
+    stop: int | None
+    states: tuple[tuple[str, int], ...]
+    sha256: str
+    step: str | None
+
+    @property
+    def model_path(self) -> Path:
+        """Where the graph lies."""
+        return self.path / "1" / "model.onnx"
+
+    def model(self) -> bytes:
+        """The graph, just as it was exported.
+
+        Raises:
+            OSError: There is no such file, or it cannot be read.
+            ValueError: It is not what was exported.
+        """
+        data = read_bytes(self.path, "1/model.onnx", _MODEL_BYTES)
+        if hashlib.sha256(data).hexdigest() != self.sha256:
+            raise ValueError(
+                f"Sampler: {self.model_path} was changed after export: its sha256 is not the one "
+                "in config.json"
+            )
+        return data
+
+
+def read_exported(path: str | Path) -> Exported:
+    """Reads `path`/config.json.
+
+    Raises:
+        OSError: The folder or the file is not there, or cannot be read.
+        ValueError: It is no config.json of an exported graph; what is wrong, in one line.
+    """
+    path = Path(path)
+    if not path.is_dir():
+        raise FileNotFoundError(f"Sampler: path must be the folder of an export, got {path}")
+    where = f"Sampler: {path / 'config.json'}"
+    text = read_bytes(path, "config.json", _CONFIG_BYTES)
+    try:
+        config = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{where} is not JSON: {error}") from None
+    section = config.get("sampler") if isinstance(config, dict) else None
+    if not isinstance(section, dict):
+        raise ValueError(
+            f"{where} is of no exported sampler; genfast.export(model, path) makes one"
+        )
+    if section.get("format") != FORMAT:
+        raise ValueError(
+            f"{where} must have format {FORMAT}, got {section.get('format')!r}; "
+            "another version of genfast wrote it"
+        )
+    return _checked(path, where, section)
+
+
+def read_bytes(folder: Path, name: str, most: int) -> bytes:
+    """A regular file inside `folder` of at most `most` bytes.
+
+    Raises:
+        OSError: There is no such file, or it cannot be read.
+        ValueError: It is no regular file, is too large, or a link leads out of the folder.
+    """
+    path = folder / name
+    if not path.resolve().is_relative_to(folder.resolve()):
+        raise ValueError(f"Sampler: {path} is a link that leaves the folder")
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        raise FileNotFoundError(f"Sampler: {path} is missing") from None
+    if not stat.S_ISREG(found.st_mode) or found.st_size > most:
+        raise ValueError(f"Sampler: {path} must be a regular file of at most {most} bytes")
+    with path.open("rb") as file:
+        return file.read(most)
+
+
+def _checked(path: Path, where: str, section: dict[str, Any]) -> Exported:
+    """The fields of "sampler", each by the table below."""
+    fields: dict[str, Any] = {}
+    for name, (right, wanted) in _FIELDS.items():
+        value = section.get(name)
+        if not right(value):
+            raise ValueError(f"{where}: {name} must be {wanted}, got {_shortened(value)}")
+        fields[name] = value
+    classes, stop = fields["classes"], fields["stop"]
+    if stop is not None and stop >= classes:
+        raise ValueError(f"{where}: stop must be below {classes} or null, got {stop}")
+    try:
+        check_symbols(fields["symbols"], classes)
+    except ValueError as error:
+        raise ValueError(f"{where}: {error}") from None
+    for name in ("inputs", "outputs"):
+        fields[name] = tuple(fields[name])
+    fields["states"] = tuple((s["name"], s["width"]) for s in fields["states"] or ())
+    return Exported(path=path, **fields)
+
+
+def _shortened(value: Any) -> str:
+    said = repr(value)
+    return said if len(said) <= 60 else f"{said[:60]}..."
+
+
+def _integer(value: Any, least: int) -> bool:
+    return type(value) is int and least <= value < 2**31
+
+
+def _names(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(v, str) for v in value) and bool(value)
+
+
+def _states(value: Any) -> bool:
+    return value is None or (
+        isinstance(value, list)
+        and all(isinstance(s, dict) and isinstance(s.get("name"), str) for s in value)
+        and all(_integer(s.get("width"), 1) for s in value)
+    )
+
+
+def _share(value: Any) -> bool:
+    return type(value) in (int, float) and 0 < value <= 1
+
+
+def _hash(value: Any) -> bool:
+    return isinstance(value, str) and len(value) == 64 and not set(value) - set("0123456789abcdef")
+
+
+def _neighbour(value: Any) -> bool:
+    """A plain name, of a folder beside this one."""
+    return isinstance(value, str) and value == Path(value).name and value not in ("", ".", "..")
+
+
+_FIELDS: dict[str, tuple[Callable[[Any], bool], str]] = {
+    "graph": (lambda v: v in ("sampler", "uniforms", "step"), "sampler, uniforms or step"),
+    "classes": (lambda v: _integer(v, 1), "an integer of at least 1"),
+    "symbols": (lambda v: v is None or isinstance(v, dict), "an object or null"),
+    "inputs": (_names, "a list of names"),
+    "outputs": (_names, "a list of names"),
+    "top_k": (lambda v: v in (None, "input") or _integer(v, 0), 'an integer, "input" or null'),
+    "top_p": (lambda v: v in (None, "input") or _share(v), 'a number in (0, 1], "input" or null'),
+    "stop": (lambda v: v is None or _integer(v, 0), "a symbol or null"),
+    "states": (_states, "a list of names and widths"),
+    "sha256": (_hash, "64 hexadecimal digits"),
+    "step": (lambda v: v is None or _neighbour(v), "the name of a folder beside this, or null"),
+}
