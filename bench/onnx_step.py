@@ -1,5 +1,7 @@
 """One site of a draw as ONNX nodes: from (symbol, states, uniform) to (symbol, states).
 
+The temperature divides the scores where it is asked for; else it is 1.
+
 | form     | kind              | a layer is                                                    |
 |----------|-------------------|---------------------------------------------------------------|
 | operator | as users write it | the LSTM or GRU operator on the embedding                     |
@@ -104,19 +106,24 @@ def _gemm_layer(
     return _gru_gates(g, task, a, product(state[0], w_hh, g.constant(b_hh)), state)
 
 
-def _draw(g: Graph, task: Task, weights: Weights, features: str, uniform: str) -> str:
+def _draw(g: Graph, task: Task, weights: Weights, features: str, tempered: bool) -> str:
     """Softmax, running sums by a product with a triangle, and how many of them stay below u."""
     scores = g.add("Gemm", features, g.constant(weights.readout.T), g.constant(weights.bias))
+    if tempered:
+        scores = g.add("Div", scores, "temperature")
     triangle = np.triu(np.ones((task.classes, task.classes - 1), np.float32))
     sums = g.add("MatMul", g.add("Softmax", scores, axis=1), g.constant(triangle))
-    below = g.add("Cast", g.add("LessOrEqual", sums, uniform), to=TensorProto.INT32)
+    below = g.add("Cast", g.add("LessOrEqual", sums, "uniform"), to=TensorProto.INT32)
     return str(g.add("ReduceSum", below, g.shape(1), keepdims=0))
 
 
 def step_graph(
-    task: Task, weights: Weights, form: str, folded: bool
+    task: Task, weights: Weights, form: str, folded: bool, tempered: bool = False
 ) -> tuple[Graph, list[str], list[str]]:
-    """Nodes of one site; the names of its inputs (symbol, states, uniform) and outputs."""
+    """Nodes of one site; the names of symbol and states as they go in, and as they come out.
+
+    The nodes also read `uniform` (N, 1) and, if `tempered`, `temperature` (N, 1).
+    """
     g = Graph()
     per_layer = 2 if task.cell == "lstm" else 1
     states = [f"state{k}" for k in range(per_layer * task.depth)]
@@ -137,8 +144,8 @@ def step_graph(
         x = after[per_layer * j]
     if form == "operator":
         x = g.add("Reshape", x, g.shape(task.batch, task.width))
-    symbol = _draw(g, task, weights, x, "uniform")
-    return g, ["symbol", *states, "uniform"], [symbol, *after]
+    symbol = _draw(g, task, weights, x, tempered)
+    return g, ["symbol", *states], [symbol, *after]
 
 
 def _fold(

@@ -1,33 +1,44 @@
-"""Draws the README's picture from the committed results: `python -m bench.plot`.
+"""Draws the README's pictures from the committed results: `python -m bench.plot`.
 
-One panel a cell and depth, one group of marks a width and batch: microseconds a site of genfast, of
-the fastest rival of each kind, and the floor.
+One panel a cell and depth, one group of marks a width and batch: microseconds a site of ours, of
+the fastest rival of each kind, and the floor or the compiled core.
 """
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import matplotlib as mpl
 import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
 
-from bench.render import RESULTS
+from bench.render import KINDS, RESULTS, results
 from bench.task import Task
 
-#: What a row's summary holds, its label, its colour and its mark.
-SERIES = (
+# What a row's summary holds, its label, its colour and its mark.
+Series = tuple[tuple[str, str, str, str], ...]
+_RIVALS = (
     ("as_written", "fastest rival, as users write it", "#b0b7c3", "o"),
     ("same_algebra", "fastest rival, same algebra", "#5b7db1", "o"),
-    ("us", "genfast", "#d9480f", "D"),
-    ("floor_us", "floor of this machine", "#343a40", "_"),
 )
+SERIES: dict[str, Series] = {
+    "recurrent": (
+        *_RIVALS,
+        ("us", "genfast", "#d9480f", "D"),
+        ("floor_us", "floor of this machine", "#343a40", "_"),
+    ),
+    "export": (
+        *_RIVALS,
+        ("us", "exported sampler", "#d9480f", "D"),
+        ("seeded_us", "exported sampler, from a seed", "#f59f00", "d"),
+        ("core_us", "compiled core", "#343a40", "_"),
+    ),
+}
 
 
-def picture(results: dict[str, Any]) -> plt.Figure:
-    """The figure of `recurrent.json`."""
-    rows = [(Task(**row["task"]), row["summary"]) for row in results["rows"].values()]
+def picture(name: str, measured: dict[str, Any]) -> plt.Figure:
+    """The figure of a benchmark's results."""
+    rows = [(Task(**row["task"]), row["summary"]) for row in measured["rows"].values()]
     kinds = sorted({(task.cell, task.depth) for task, _ in rows}, key=lambda k: (k[0] != "lstm", k))
     mpl.rcParams["font.size"] = 9
     figure, axes = plt.subplots(
@@ -35,19 +46,19 @@ def picture(results: dict[str, Any]) -> plt.Figure:
     )
     for axis, (cell, depth) in zip(axes[0], kinds, strict=True):
         panel = [(t, s) for t, s in rows if (t.cell, t.depth) == (cell, depth)]
-        _panel(axis, sorted(panel, key=lambda row: (row[0].width, row[0].batch)))
+        _panel(axis, sorted(panel, key=lambda row: (row[0].width, row[0].batch)), SERIES[name])
         axis.set_title(f"{cell.upper()}, depth {depth}", loc="left", fontweight="bold")
     axes[0][0].set_ylabel("microseconds a site, whole batch")
     handles, labels = axes[0][0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=len(SERIES), frameon=False)
+    figure.legend(handles, labels, loc="outside lower center", ncols=len(labels), frameon=False)
     return figure
 
 
-def _panel(axis: Axes, rows: list[tuple[Task, dict[str, Any]]]) -> None:
+def _panel(axis: Axes, rows: list[tuple[Task, dict[str, Any]]], series: Series) -> None:
     for x, (_, summary) in enumerate(rows):
-        slowest = max(summary[kind]["us"] for kind in ("as_written", "same_algebra"))
+        slowest = max(summary[kind]["us"] for kind in KINDS)
         axis.plot([x, x], [summary["us"], slowest], color="#e9ecef", linewidth=4, zorder=0)
-    for key, label, colour, mark in SERIES:
+    for key, label, colour, mark in series:
         values = [s[key]["us"] if isinstance(s[key], dict) else s[key] for _, s in rows]
         axis.scatter(range(len(rows)), values, color=colour, marker=mark, s=26, label=label)
     axis.set_yscale("log")
@@ -65,8 +76,10 @@ def _panel(axis: Axes, rows: list[tuple[Task, dict[str, Any]]]) -> None:
 
 
 def main() -> None:
-    results = json.loads((RESULTS / "recurrent.json").read_text(encoding="utf-8"))
-    picture(results).savefig(RESULTS / "recurrent.png", dpi=160)
+    for name in SERIES:
+        measured = results(name)
+        if measured is not None:
+            picture(name, measured).savefig(RESULTS / f"{name}.png", dpi=160)
 
 
 if __name__ == "__main__":

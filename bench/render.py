@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,34 +17,87 @@ from bench.task import Task
 
 ROOT = Path(__file__).parent.parent
 RESULTS = Path(__file__).parent / "results"
-
-HEADER = (
-    "| model | batch | genfast, us | as users write it | same algebra | floor, us | FMA peak |",
-    "|---|--:|--:|---|---|--:|--:|",
-)
+KINDS = ("as_written", "same_algebra")
 
 
-def table(results: dict[str, Any]) -> str:
-    """The Markdown table of `recurrent.json`, with the machine below it."""
-    lines = [*HEADER, *(_line(row) for row in results["rows"].values())]
-    return "\n".join([*lines, "", _machine(results["machine"])])
+@dataclass(frozen=True)
+class Layout:
+    """How the results of one benchmark become a table.
+
+    Args:
+        columns: heads of the columns behind model and batch, each with Markdown's alignment.
+        cells: a row's summary as the texts of these columns.
+        about: what stands behind the machine, below the table.
+    """
+
+    columns: tuple[tuple[str, str], ...]
+    cells: Callable[[dict[str, Any]], list[str]]
+    about: str
 
 
-def _line(row: dict[str, Any]) -> str:
-    task, s = Task(**row["task"]), row["summary"]
-    rivals = " | ".join(_rival(s[kind]) for kind in ("as_written", "same_algebra"))
-    return (
-        f"| {task.cell.upper()} {task.depth}x{task.width} | {task.batch} | {_number(s['us'])} "
-        f"| {rivals} | {_number(s['floor_us'])} | {s['share_of_peak']:.0%} |"
-    )
+def _recurrent(s: dict[str, Any]) -> list[str]:
+    rivals = [_rival(s[kind]) for kind in KINDS]
+    return [number(s["us"]), *rivals, number(s["floor_us"]), f"{s['share_of_peak']:.0%}"]
+
+
+def _export(s: dict[str, Any]) -> list[str]:
+    rivals = [_rival(s[kind]) for kind in KINDS]
+    return [number(s["us"]), *rivals, number(s["seeded_us"]), number(s["core_us"])]
+
+
+LAYOUTS = {
+    "recurrent": Layout(
+        (
+            ("genfast, us", "--:"),
+            ("as users write it", "---"),
+            ("same algebra", "---"),
+            ("floor, us", "--:"),
+            ("FMA peak", "--:"),
+        ),
+        _recurrent,
+        "A site is the step, the readout, the draw and the symbol fed back, for the whole batch. A "
+        "ratio is the time of the fastest rival, in brackets, over ours, each at its better number "
+        "of threads. The floor is the larger of multiply-adds over the measured FMA peak and bytes "
+        "over the measured bandwidth of the cache that holds them.",
+    ),
+    "export": Layout(
+        (
+            ("exported, us", "--:"),
+            ("as users write it", "---"),
+            ("same algebra", "---"),
+            ("from a seed, us", "--:"),
+            ("compiled core, us", "--:"),
+        ),
+        _export,
+        "All but the last column run in ONNX Runtime, 200 sites a draw. A ratio is the time of the "
+        "fastest hand-made graph, in brackets, over the exported sampler's, uniforms being given "
+        "to both, each at its better number of threads. From a seed the exported sampler makes its "
+        "uniforms itself.",
+    ),
+}
+
+
+def table(name: str, results: dict[str, Any]) -> str:
+    """The Markdown table of the results of a benchmark, with the machine below it."""
+    layout = LAYOUTS[name]
+    heads, rules = zip(("model", "---"), ("batch", "--:"), *layout.columns, strict=True)
+    lines = [f"| {' | '.join(heads)} |", f"|{'|'.join(rules)}|"]
+    lines += [_line(layout, row) for row in results["rows"].values()]
+    return "\n".join([*lines, "", f"{_machine(results['machine'])} {layout.about}"])
+
+
+def _line(layout: Layout, row: dict[str, Any]) -> str:
+    task = Task(**row["task"])
+    model = f"{task.cell.upper()} {task.depth}x{task.width}"
+    return f"| {' | '.join([model, str(task.batch), *layout.cells(row['summary'])])} |"
 
 
 def _rival(rival: dict[str, Any]) -> str:
     engine = rival["who"].split(",")[0]
-    return f"**{rival['ratio']:.2f}x** ({_number(rival['us'])}, {engine})"
+    return f"**{rival['ratio']:.2f}x** ({number(rival['us'])}, {engine})"
 
 
-def _number(us: float) -> str:
+def number(us: float) -> str:
     """Three digits are all that a measurement says."""
     return f"{us:.1f}" if us < 100 else f"{us:,.0f}"
 
@@ -52,11 +107,7 @@ def _machine(facts: dict[str, Any]) -> str:
     caches = ", ".join(f"{level} {size}" for level, size in facts["caches"].items())
     return (
         f"Microseconds a site on {facts['cpu']}, {facts['usable_cores']} cores, {caches}; "
-        f"{versions}; float32, 65 symbols, temperature 1. A site is the step, the readout, the "
-        "draw and the symbol fed back, for the whole batch. A ratio is the time of the fastest "
-        "rival, in brackets, over ours, each at its better number of threads. The floor is the "
-        "larger of multiply-adds over the measured FMA peak and bytes over the measured bandwidth "
-        "of the cache that holds them."
+        f"{versions}; float32, 65 symbols, temperature 1."
     )
 
 
@@ -74,11 +125,22 @@ def fill(text: str, name: str, content: str) -> str:
     return f"{before}{begin}\n{content}\n{end}{after}"
 
 
+def results(name: str) -> dict[str, Any] | None:
+    """The committed results of a benchmark; None where it was not run yet."""
+    path = RESULTS / f"{name}.json"
+    found: dict[str, Any] | None = None
+    if path.exists():
+        found = json.loads(path.read_text(encoding="utf-8"))
+    return found
+
+
 def main() -> None:
     readme = ROOT / "README.md"
-    results = json.loads((RESULTS / "recurrent.json").read_text(encoding="utf-8"))
-    old = readme.read_text(encoding="utf-8")
-    new = fill(old, "recurrent", table(results))
+    new = old = readme.read_text(encoding="utf-8")
+    for name in LAYOUTS:
+        measured = results(name)
+        if measured is not None:
+            new = fill(new, name, table(name, measured))
     if "--check" in sys.argv[1:]:
         sys.exit(int(new != old))
     readme.write_text(new, encoding="utf-8")

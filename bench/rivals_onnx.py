@@ -1,148 +1,103 @@
-"""Recurrent rivals in ONNX Runtime: the step graph driven with IO binding, and a Scan of it.
+"""Recurrent rivals in ONNX Runtime: the step graph driven with IO binding, a Scan and a Loop of it.
 
 The nodes of a step are `onnx_step`'s. The step graph is these nodes; the Scan graph has them as its
-body, uniforms scanned in and symbols scanned out. Every optimisation is on, workers may spin.
+body, uniforms scanned in and symbols scanned out; the Loop is `onnx_loop`'s. Every optimisation is
+on, workers may spin.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sequence
+from itertools import product
 
 import numpy as np
-import onnx
-import onnxruntime
-from onnx import TensorProto, helper
+from onnx import helper
 
 from bench.harness import AS_WRITTEN, SAME_ALGEBRA, Contender
-from bench.onnx_step import step_graph
+from bench.onnx_loop import looper
+from bench.onnx_site import Site, drawn_type, floats, open_session, serialized, whole_draw
 from bench.task import Array, Symbols, Task, Weights
 
-OPSET = 18
+FORMS = ("operator", "gemm")
+TEMPERED_FORMS = tuple(f"{form}, temperature" for form in FORMS)
 
 
-def _values(task: Task, form: str, names: list[str]) -> list[Any]:
-    """Types of a step's inputs or outputs: symbol (N), states, and the uniform (N, 1) if there."""
-    lead = [1] if form == "operator" else []
-    state = [*lead, task.batch, task.width]
-
-    def value(position: int, name: str) -> Any:
-        if position == 0:
-            return _symbol(name, task.batch)
-        shape = [task.batch, 1] if name == "uniform" else state
-        return helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)
-
-    return [value(k, name) for k, name in enumerate(names)]
-
-
-def _symbol(name: str, *shape: int | str) -> Any:
-    return helper.make_tensor_value_info(name, TensorProto.INT32, list(shape))
-
-
-def _session(graph: Any, threads: int) -> onnxruntime.InferenceSession:
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=9)
-    onnx.checker.check_model(model)
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.inter_op_num_threads = 1
-    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL
-    options.add_session_config_entry("session.intra_op.allow_spinning", "1")
-    return onnxruntime.InferenceSession(
-        model.SerializeToString(), options, providers=["CPUExecutionProvider"]
-    )
-
-
-def _zero_state(task: Task, form: str) -> list[np.ndarray]:
-    shape = (1, task.batch, task.width) if form == "operator" else (task.batch, task.width)
-    count = (2 if task.cell == "lstm" else 1) * task.depth
-    return [np.zeros(shape, np.float32) for _ in range(count)]
-
-
-def _stepper(
-    task: Task, weights: Weights, form: str, folded: bool, threads: int
-) -> Callable[[Array], Symbols]:
+def _stepper(site: Site, threads: int) -> Callable[[Array], Symbols]:
     """Draws by running the step graph once a site, between two sets of buffers bound once."""
-    g, inputs, outputs = step_graph(task, weights, form, folded)
+    task, g, inputs, outputs = site.task, site.graph, site.carried, site.outputs
+    given = [floats("uniform", task.batch, 1), *site.temperature_type()]
     graph = helper.make_graph(
-        g.nodes, "step", _values(task, form, inputs), _values(task, form, outputs), g.constants
+        g.nodes, "step", [*site.types(inputs), *given], site.types(outputs), g.constants
     )
-    session = _session(graph, threads)
-    uniform = np.zeros((task.batch, 1), np.float32)
-    sets = [[np.zeros(task.batch, np.int32), *_zero_state(task, form)] for _ in range(2)]
+    session = open_session(serialized(graph), threads)
+    fixed = {"uniform": np.zeros((task.batch, 1), np.float32)} | site.temperature()
+    sets = [list(site.start().values()) for _ in range(2)]
     bindings = [session.io_binding() for _ in range(2)]
     for k, binding in enumerate(bindings):
-        for name, array in zip(inputs, [*sets[k], uniform], strict=True):
+        for name, array in (dict(zip(inputs, sets[k], strict=True)) | fixed).items():
             binding.bind_input(name, "cpu", 0, array.dtype, array.shape, array.ctypes.data)
         for name, array in zip(outputs, sets[1 - k], strict=True):
             binding.bind_output(name, "cpu", 0, array.dtype, array.shape, array.ctypes.data)
-    run, column = session.run_with_iobinding, uniform[:, 0]
+    run = session.run_with_iobinding
 
     def draw(uniforms: Array) -> Symbols:
-        rows = np.ascontiguousarray(uniforms.T)
+        rows, column = np.ascontiguousarray(uniforms.T), fixed["uniform"][:, 0]
         drawn = np.empty(rows.shape, np.int64)
         sets[0][0][:] = task.classes
         for state in sets[0][1:]:
             state[:] = 0
-        for site, row in enumerate(rows):
+        for number, row in enumerate(rows):
             column[:] = row
-            run(bindings[site & 1])
-            drawn[site] = sets[1 - (site & 1)][0]
+            run(bindings[number & 1])
+            drawn[number] = sets[1 - (number & 1)][0]
         return drawn.T
 
     return draw
 
 
-def _scanner(
-    task: Task, weights: Weights, form: str, folded: bool, threads: int
-) -> Callable[[Array], Symbols]:
+def _scanner(site: Site, threads: int) -> Callable[[Array], Symbols]:
     """Draws by one run of a Scan over the sites."""
-    g, inputs, outputs = step_graph(task, weights, form, folded)
-    g.nodes.append(helper.make_node("Identity", [outputs[0]], ["drawn"]))
+    batch, g = site.task.batch, site.graph
     body = helper.make_graph(
-        g.nodes,
+        [*g.nodes, helper.make_node("Identity", [site.outputs[0]], ["drawn"])],
         "site",
-        _values(task, form, inputs),
-        [*_values(task, form, outputs), _symbol("drawn", task.batch)],
+        [*site.types(site.carried), floats("uniform", batch, 1)],
+        [*site.types(site.outputs), drawn_type("drawn", batch)],
         g.constants,
     )
-    carried = len(outputs)
-    finals = [f"last_{name}" for name in inputs[:-1]]
+    finals = [f"last_{name}" for name in site.carried]
     scan = helper.make_node(
         "Scan",
-        [*inputs[:-1], "uniforms"],
+        [*site.carried, "uniforms"],
         [*finals, "symbols"],
         body=body,
         num_scan_inputs=1,
     )
-    start = _values(task, form, inputs)[:carried]
-    uniforms_in = helper.make_tensor_value_info("uniforms", TensorProto.FLOAT, ["T", task.batch, 1])
-    symbols_out = _symbol("symbols", "T", task.batch)
-    session = _session(
-        helper.make_graph([scan], "scan", [*start, uniforms_in], [symbols_out]), threads
+    graph = helper.make_graph(
+        [scan],
+        "scan",
+        [*site.types(site.carried), floats("uniforms", "T", batch, 1), *site.temperature_type()],
+        [drawn_type("symbols", "T", batch)],
     )
-    initial = [np.full(task.batch, task.classes, np.int32), *_zero_state(task, form)]
-    feeds = dict(zip(inputs[:-1], initial, strict=True))
-
-    def draw(uniforms: Array) -> Symbols:
-        rows = np.ascontiguousarray(uniforms.T)[:, :, None]
-        drawn = session.run(["symbols"], {**feeds, "uniforms": rows})[0]
-        return np.asarray(drawn, np.int64).T
-
-    return draw
+    return whole_draw(graph, site, threads)
 
 
-_ENGINES = {"onnx scan": _scanner, "onnx step": _stepper}
+_ENGINES = {"onnx scan": _scanner, "onnx step": _stepper, "onnx loop": looper}
 
 
-def offers(task: Task) -> list[tuple[str, str, str]]:
+def offers(
+    task: Task,
+    engines: Sequence[str] = ("onnx scan", "onnx step"),
+    forms: Sequence[str] = FORMS,
+) -> list[tuple[str, str, str]]:
     """(kind, engine, form) of every ONNX Runtime rival of a row, nothing built yet."""
-    kinds, forms = (AS_WRITTEN, SAME_ALGEBRA), ("operator", "gemm")
-    return [(kind, engine, form) for engine in _ENGINES for kind in kinds for form in forms]
+    kinds = (AS_WRITTEN, SAME_ALGEBRA)
+    return [(kind, engine, form) for engine, kind, form in product(engines, kinds, forms)]
 
 
 def build(
     task: Task, weights: Weights, kind: str, engine: str, form: str, threads: int
 ) -> Contender:
     """One ONNX Runtime rival."""
-    draw = _ENGINES[engine](task, weights, form, kind == SAME_ALGEBRA, threads)
-    return Contender(kind, engine, form, threads, draw)
+    site = Site.of(task, weights, form, kind == SAME_ALGEBRA)
+    return Contender(kind, engine, form, threads, _ENGINES[engine](site, threads))

@@ -1,15 +1,15 @@
-"""One row of bench_recurrent: which contenders it has, how it is measured, what is written down."""
+"""One row of a benchmark: its contenders proved equal, then timed; what is written down."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
 from typing import Any
 
-from bench import genfast_side, machine, rivals_onnx, rivals_torch
+from bench import machine
 from bench.equality import Checker
 from bench.harness import (
     AS_WRITTEN,
-    OURS,
     SAME_ALGEBRA,
     Contender,
     Entry,
@@ -18,37 +18,75 @@ from bench.harness import (
     race,
     spread,
 )
-from bench.task import Array, Task, Weights, make_uniforms, make_weights
+from bench.task import Array, Task, Weights, make_weights
 
 BATCHES = (1, 16, 64, 256)
 THREADS = (1, 2)
 EQUALITY_DRAWS = 1024
-MAX_DRAWS = 65536
 #: Within this much of the fastest of its kind at first sight, a contender races.
 MARGIN = 1.3
-#: A compiled rival is left out where a neighbouring row shows it further behind than this.
+#: A rival may be left out where a neighbouring row shows it further behind than this.
 HOPELESS = 2.0
 
 Row = dict[str, Any]
 
 
-def measure_row(task: Task, before: dict[str, Row], seconds: float, rounds: int) -> Row:
+@dataclass
+class Excuses:
+    """Which rivals may be left out of a row, by what the rows around it have shown.
+
+    Args:
+        task: the row.
+        before: rows measured so far, by name.
+        left_out: who was left out, and why.
+    """
+
+    task: Task
+    before: dict[str, Row]
+    left_out: dict[str, str] = field(default_factory=dict)
+
+    def grants(self, key: str) -> bool:
+        """Whether contender `key` is left out; then the reason is noted."""
+        reason = excuse(self.task, key, self.before)
+        if reason is not None:
+            self.left_out[key] = reason
+        return reason is not None
+
+
+@dataclass(frozen=True)
+class Question:
+    """What a benchmark asks of every row.
+
+    Args:
+        uniforms: random numbers (batch, sites) of a row.
+        contenders: makes the contenders of a row one by one, ours first.
+        summary: the figures that tables and pictures show.
+    """
+
+    uniforms: Callable[[Task], Array]
+    contenders: Callable[[Task, Weights, Excuses], Iterable[Contender]]
+    summary: Callable[[Task, Row], Row]
+
+
+def measure_row(
+    question: Question, task: Task, before: dict[str, Row], seconds: float, rounds: int
+) -> Row:
     """Proves everybody equal, times them, and returns the row for the results file.
 
     Args:
+        question: who takes part.
         task: what to draw.
         before: rows measured so far, by name; they may excuse rivals from this one.
         seconds: length of one measurement.
         rounds: measurements of each finalist.
     """
-    rivals_torch.forget()
-    weights = make_weights(task)
-    uniforms = make_uniforms(task, max(16, MAX_DRAWS // task.batch))
+    weights, uniforms = make_weights(task), question.uniforms(task)
+    excuses = Excuses(task, before)
     sites = max(4, EQUALITY_DRAWS // task.batch)
     checker = Checker(task, weights, uniforms[:, :sites])
-    row: Row = {"task": vars(task), "contenders": {}, "left_out": {}}
+    row: Row = {"task": vars(task), "contenders": {}, "left_out": excuses.left_out}
     entries: list[Entry] = []
-    for contender in _contenders(task, weights, before, row["left_out"]):
+    for contender in question.contenders(task, weights, excuses):
         contender.select()
         agreement = checker.check(contender.draw(uniforms[:, :sites]))
         entry = screened(contender, uniforms, seconds, entries)
@@ -59,7 +97,7 @@ def measure_row(task: Task, before: dict[str, Row], seconds: float, rounds: int)
     for entry in racing:
         row["contenders"][entry.contender.key]["us"] = spread(entry.seconds, 1e6)
     row["ceilings"] = {name: spread(values) for name, values in measured.items()}
-    return row | {"summary": summary(task, row)}
+    return row | {"summary": question.summary(task, row)}
 
 
 def screened(contender: Contender, uniforms: Array, seconds: float, others: list[Entry]) -> Entry:
@@ -75,22 +113,6 @@ def screened(contender: Contender, uniforms: Array, seconds: float, others: list
 def _described(contender: Contender, entry: Entry, agreement: dict[str, int]) -> Row:
     facts = {name: getattr(contender, name) for name in ("kind", "engine", "form", "threads")}
     return {**facts, "us": spread(entry.seconds, 1e6), "equality": agreement}
-
-
-def _contenders(
-    task: Task, weights: Weights, before: dict[str, Row], left_out: dict[str, str]
-) -> Iterator[Contender]:
-    """Ours first, then every rival; those that are excused go to `left_out` with the reason."""
-    yield from genfast_side.contenders(task, weights, THREADS)
-    for rivals in (rivals_onnx, rivals_torch):
-        for kind, engine, form in rivals.offers(task):
-            for threads in THREADS:
-                key = f"{kind} | {engine} | {form} | {threads}"
-                reason = excuse(task, key, before) if engine == "torch.compile" else None
-                if reason is None:
-                    yield rivals.build(task, weights, kind, engine, form, threads)
-                else:
-                    left_out[key] = reason
 
 
 def neighbours(task: Task) -> Iterator[Task]:
@@ -117,22 +139,27 @@ def fastest(timed: dict[str, Row], kind: str) -> Row:
     return min((c for c in timed.values() if c["kind"] == kind), key=lambda c: c["us"]["median"])
 
 
-def summary(task: Task, row: Row) -> Row:
-    """Ratios, floor and share of the peak, ours at its faster number of threads."""
-    ours = fastest(row["contenders"], OURS)
-    us, threads = ours["us"]["median"], ours["threads"]
-    fma, read = (row["ceilings"][f"{name} {threads}"]["median"] for name in ("fma", "read"))
-    found: Row = {"us": us, "threads": threads, "engine": ours["engine"]}
+def against_rivals(row: Row, us: float) -> Row:
+    """The fastest rival of each kind, and its time over `us`."""
+    found: Row = {}
     for name, kind in (("as_written", AS_WRITTEN), ("same_algebra", SAME_ALGEBRA)):
         rival = fastest(row["contenders"], kind)
         who = f"{rival['engine']}, {rival['form']}, {rival['threads']} threads"
         ratio = rival["us"]["median"] / us
         found[name] = {"us": rival["us"]["median"], "who": who, "ratio": round(ratio, 3)}
-    operations = task.batch * task.multiply_adds
-    found["multiply_adds"] = operations
-    found["weight_bytes"] = task.weight_bytes
-    found["gflops"] = round(2e-3 * operations / us, 2)
-    found["floor_us"] = round(1e6 * machine.floor_seconds(task, fma, read), 3)
-    found["share_of_floor"] = round(found["floor_us"] / us, 3)
-    found["share_of_peak"] = round(1e6 * operations / us / fma, 3)
     return found
+
+
+def against_machine(task: Task, row: Row, us: float, threads: int) -> Row:
+    """Work of a site, its floor, and what `us` has of floor and peak."""
+    fma, read = (row["ceilings"][f"{name} {threads}"]["median"] for name in ("fma", "read"))
+    operations = task.batch * task.multiply_adds
+    floor = round(1e6 * machine.floor_seconds(task, fma, read), 3)
+    return {
+        "multiply_adds": operations,
+        "weight_bytes": task.weight_bytes,
+        "gflops": round(2e-3 * operations / us, 2),
+        "floor_us": floor,
+        "share_of_floor": round(floor / us, 3),
+        "share_of_peak": round(1e6 * operations / us / fma, 3),
+    }

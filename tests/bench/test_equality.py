@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 import torch
 
-from bench import rivals_onnx, rivals_torch
+from bench import bench_export, exported_side, rivals_onnx, rivals_torch
 from bench.equality import Checker, distribution, replay
+from bench.exported_side import EXPORTED, SEEDED
 from bench.task import Task, forced_scores, make_uniforms, make_weights
 
 TASKS = [
@@ -22,8 +23,9 @@ TASKS = [
 
 def rivals(task, weights, threads=1):
     """All but the compiled ones, which take seconds each."""
-    for module in (rivals_onnx, rivals_torch):
-        for kind, engine, form in module.offers(task):
+    graphs = rivals_onnx.offers(task, bench_export.ENGINES, bench_export.FORMS)
+    for module, offers in ((rivals_onnx, graphs), (rivals_torch, rivals_torch.offers(task))):
+        for kind, engine, form in offers:
             if engine != "torch.compile":
                 yield module.build(task, weights, kind, engine, form, threads)
 
@@ -35,7 +37,19 @@ def test_rivals_draw_what_the_oracle_allows(task):
     made = list(rivals(task, weights))
     for rival in made:
         assert checker.check(rival.draw(uniforms))["draws"] == uniforms.size
-    assert {rival.engine for rival in made} == {"onnx step", "onnx scan", "torch eager"}
+    engines = {"onnx step", "onnx scan", "onnx loop", "torch eager"}
+    assert {rival.engine for rival in made} == engines
+
+
+@pytest.mark.parametrize("task", TASKS[:2], ids=lambda task: task.name)
+def test_exports_draw_what_the_oracle_allows(task):
+    weights, uniforms = make_weights(task, 1), exported_side.uniforms(task, 40)
+    checker = Checker(task, weights, uniforms)
+    made = list(exported_side.contenders(task, weights, (1,)))
+    for contender in made:
+        assert checker.check(contender.draw(uniforms))["draws"] == uniforms.size
+        assert np.array_equal(contender.draw(uniforms[:, :7]), contender.draw(uniforms)[:, :7])
+    assert [contender.kind for contender in made] == [EXPORTED, SEEDED]
 
 
 @pytest.mark.parametrize("task", TASKS[:2], ids=lambda task: task.name)

@@ -9,6 +9,8 @@ import time
 import numpy as np
 import pytest
 
+from bench import bench_export, bench_recurrent
+from bench.exported_side import EXPORTED, SEEDED
 from bench.harness import (
     AS_WRITTEN,
     OURS,
@@ -23,7 +25,7 @@ from bench.harness import (
     spread,
 )
 from bench.machine import facts, floor_seconds
-from bench.rows import excuse, neighbours, screened, summary
+from bench.rows import Excuses, excuse, neighbours, screened
 from bench.task import Task, fold_table, make_weights
 
 TASK = Task("lstm", 128, 1, 16)
@@ -175,30 +177,53 @@ def test_excuse_needs_a_neighbour_that_is_hopeless():
     assert excuse(TASK, "slow", rows) is None
 
 
-def test_summary_compares_the_fastest_of_each_kind():
-    contenders = [
-        timed(OURS, 8.0, threads=1),
-        timed(OURS, 5.0, threads=2),
-        timed(AS_WRITTEN, 40.0, engine="slow"),
-        timed(AS_WRITTEN, 20.0, engine="fast"),
-        timed(SAME_ALGEBRA, 10.0),
-    ]
-    operations = TASK.batch * TASK.multiply_adds
+def test_excuses_note_who_was_left_out():
+    rows = {
+        "lstm 1x128 batch 1": {
+            "contenders": {"slow": timed(AS_WRITTEN, 21.0), "best": timed(AS_WRITTEN, 10.0)}
+        }
+    }
+    excuses = Excuses(TASK, rows)
+    assert [excuses.grants(key) for key in ("slow", "best")] == [True, False]
+    assert excuses.left_out == {"slow": "2.1 x the fastest of its kind in lstm 1x128 batch 1"}
+
+
+RIVALS = [
+    timed(AS_WRITTEN, 40.0, engine="slow"),
+    timed(AS_WRITTEN, 20.0, engine="fast"),
+    timed(SAME_ALGEBRA, 10.0),
+]
+
+
+def row_of(contenders):
+    """A row whose two threads could do the work in 2 us and read the weights in 4."""
     ceilings = {
-        "fma 2": operations / 2e-6,
+        "fma 2": TASK.batch * TASK.multiply_adds / 2e-6,
         "read 2": TASK.weight_bytes / 4e-6,
         "fma 1": 1,
         "read 1": 1,
     }
-    row = {
+    return {
         "contenders": {str(k): c for k, c in enumerate(contenders)},
         "ceilings": {name: {"median": value} for name, value in ceilings.items()},
     }
-    found = summary(TASK, row)
+
+
+def test_summary_compares_the_fastest_of_each_kind():
+    ours = [timed(OURS, 8.0, threads=1), timed(OURS, 5.0, threads=2)]
+    found = bench_recurrent.summary(TASK, row_of([*ours, *RIVALS]))
     assert (found["us"], found["threads"]) == (5.0, 2)
     assert (found["as_written"]["ratio"], found["same_algebra"]["ratio"]) == (4.0, 2.0)
     assert found["as_written"]["who"] == "fast, form, 1 threads"
     assert (found["floor_us"], found["share_of_peak"]) == (4.0, 0.4)
+
+
+def test_summary_of_the_export_compares_at_the_common_job():
+    ours = [timed(EXPORTED, 5.0, threads=2), timed(SEEDED, 6.0), timed(OURS, 2.0)]
+    found = bench_export.summary(TASK, row_of([*ours, *RIVALS]))
+    assert (found["us"], found["seeded_us"], found["core_us"]) == (5.0, 6.0, 2.0)
+    assert (found["as_written"]["ratio"], found["same_algebra"]["ratio"]) == (4.0, 2.0)
+    assert found["share_of_peak"] == 0.4
 
 
 def test_save_leaves_whole_json(tmp_path):

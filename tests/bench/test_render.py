@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from bench.render import fill, table
+from bench.plot import SERIES, picture
+from bench.render import LAYOUTS, ROOT, fill, results, table
 
 RESULTS = {
     "machine": {
@@ -18,6 +19,8 @@ RESULTS = {
             "task": {"cell": "gru", "width": 512, "depth": 2, "batch": 64, "classes": 65},
             "summary": {
                 "us": 1234.5,
+                "seeded_us": 1299.6,
+                "core_us": 600.2,
                 "floor_us": 99.94,
                 "share_of_peak": 0.756,
                 "as_written": {"us": 5000.0, "ratio": 4.05, "who": "onnx scan, gemm, 2 threads"},
@@ -33,12 +36,45 @@ RESULTS = {
 
 
 def test_table_states_ratio_floor_share_and_machine():
-    text = table(RESULTS)
+    text = table("recurrent", RESULTS)
     assert (
         "| GRU 2x512 | 64 | 1,234 | **4.05x** (5,000, onnx scan) | **1.10x** (12.3, torch eager) "
         "| 99.9 | 76% |"
     ) in text.splitlines()
     assert "Microseconds a site on Test CPU, 2 cores, L1d 48K, L2 1024K; torch 2.13.0" in text
+
+
+def test_table_of_the_export_has_seed_and_core():
+    text = table("export", RESULTS)
+    assert text.splitlines()[:3] == [
+        "| model | batch | exported, us | as users write it | same algebra | from a seed, us "
+        "| compiled core, us |",
+        "|---|--:|--:|---|---|--:|--:|",
+        "| GRU 2x512 | 64 | 1,234 | **4.05x** (5,000, onnx scan) | **1.10x** (12.3, torch eager) "
+        "| 1,300 | 600 |",
+    ]
+
+
+@pytest.mark.parametrize("name", list(LAYOUTS))
+def test_committed_table_is_that_of_the_committed_results(name):
+    measured = results(name)
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    if measured is None:
+        pytest.skip(f"{name}.json was not measured yet")
+    assert fill(readme, name, table(name, measured)) == readme
+
+
+@pytest.mark.parametrize("name", list(SERIES))
+def test_picture_shows_every_series(name):
+    axis = picture(name, RESULTS).axes[0]
+    assert axis.get_title(loc="left") == "GRU, depth 2"
+    shown = {
+        collection.get_label(): collection.get_offsets()[0][1] for collection in axis.collections
+    }
+    summary = RESULTS["rows"]["gru 2x512 batch 64"]["summary"]
+    for key, label, _, _ in SERIES[name]:
+        value = summary[key]["us"] if isinstance(summary[key], dict) else summary[key]
+        assert shown[label] == value
 
 
 def test_fill_replaces_what_stood_there():
