@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
@@ -14,23 +14,6 @@ import torch
 
 import genfast
 from genfast import cli, demo
-from genfast.data import known_words
-from genfast.demo.plain_loop import PlainLoop
-from genfast.demo.timing import compare
-
-
-@pytest.fixture
-def one_thread() -> Iterator[None]:
-    """Threads that wait for each other are slow where tests run side by side."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
-def small_model(width: int = 17) -> genfast.SequenceModel:
-    torch.manual_seed(3)
-    return genfast.SequenceModel(genfast.heads.Categorical(11), width=width, embedding_width=5)
 
 
 def test_info_says_what_was_built_and_what_runs(capsys: pytest.CaptureFixture[str]) -> None:
@@ -46,6 +29,8 @@ def test_info_says_what_was_built_and_what_runs(capsys: pytest.CaptureFixture[st
     assert "GPUs" in lines
     assert lines["threads"].startswith(f"{torch.get_num_threads()} ")
     assert f"torch {torch.__version__}, numpy {np.__version__}" in said
+    assert f"safetensors {version('safetensors')}, " in said
+    assert f"onnxruntime {version('onnxruntime')}, onnxruntime-gpu not installed" in said
 
 
 def test_info_follows_the_forced_instruction_set() -> None:
@@ -62,7 +47,7 @@ def test_info_follows_the_forced_instruction_set() -> None:
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        ([], "{demo, info}"),
+        ([], "{demo, train sequence, sample, export, bench, info}"),
         (["paint"], "paint"),
         (["demo", "--seconds", "soon"], "--seconds"),
         (["demo", "--secnds", "3"], "--secnds"),
@@ -74,6 +59,12 @@ def test_info_follows_the_forced_instruction_set() -> None:
         (["demo", "--seed", "-1"], "seed must be at least 0"),
         (["demo", "--text", "/no/such/file"], "/no/such/file"),
         (["demo", "--text", os.devnull], "is empty"),
+        (["demo", "--out", os.curdir], "exists already"),
+        (["train"], "train must be followed by what is trained"),
+        (["train", "--out", "x"], "train must be followed by what is trained"),
+        (["sample"], "RUN"),
+        (["export", "x"], "NAME"),
+        (["sample", "x", "y"], "y"),
     ],
 )
 def test_bad_input_is_one_line_and_status_2(
@@ -105,6 +96,31 @@ def test_ctrl_c_is_one_line_and_status_130(
     assert capsys.readouterr().err == "genfast: interrupted\n"
 
 
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [(FloatingPointError("step 3"), 1), (RuntimeError("two\nlines"), 1), (ImportError("onnx"), 1)],
+    ids=str,
+)
+def test_other_failures_are_one_line_and_status_1(
+    error: Exception,
+    status: int,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def fails(options: demo.Demo) -> None:
+        raise error
+
+    monkeypatch.setattr(demo, "run", fails)
+    assert cli.main(["demo"]) == status
+    assert capsys.readouterr().err == f"genfast: {' '.join(str(error).split())}\n"
+
+
+@pytest.mark.parametrize("words", [["train"], ["train", "sequence"]])
+def test_help_of_train(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main([*words, "--help"]) == 0
+    assert "usage: genfast train sequence" in capsys.readouterr().out
+
+
 def test_help_shows_defaults(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["demo", "--help"]) == 0
     said = capsys.readouterr().out
@@ -122,65 +138,3 @@ def test_module_is_the_command_line() -> None:
     assert run.returncode == 2
     assert run.stderr.startswith("genfast: ")
     assert "Traceback" not in run.stderr
-
-
-@pytest.mark.usefixtures("one_thread")
-def test_demo_in_small(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Learns a text of few words, and prints what it returns."""
-    path = tmp_path / "text.txt"
-    path.write_text("the cat sat on the mat and the dog sat on the log.\n" * 200)
-    options = demo.Demo(seconds=2, width=48, length=300, temperature=0.5, text=path)
-    threads = torch.get_num_threads()
-    report = demo.run(options)
-    said = capsys.readouterr().out
-    assert torch.get_num_threads() == threads
-    assert report.sample in said
-    assert len(report.sample) == 300
-    assert (report.known, report.words) == known_words(report.sample, path.read_text())
-    assert f"{report.bits:.3f}   this model" in said
-    assert f"{report.ngram_bits:.3f}   a 5-gram" in said
-    assert ("The model is behind" in said) == (report.bits >= report.ngram_bits)
-    assert report.history.steps > 0
-    assert 0 < report.bits < 6
-    assert [t.n for t in report.timings] == [1, 64]
-    assert sum(t.differing for t in report.timings) <= 1
-    assert all(t.compiled > 0 and t.plain > 0 for t in report.timings)
-
-
-@pytest.mark.parametrize("n", [1, 3, 17])
-def test_plain_loop_draws_what_the_model_says(n: int) -> None:
-    """Both of its forms against the model's own forward."""
-    model, uniforms = small_model(), genfast.random.uniforms(7, n, 40)
-    loop = PlainLoop(model, n, 0.8)
-    drawn = loop.draw(uniforms)
-    with torch.no_grad():
-        mass = torch.softmax(model(drawn) / 0.8, -1).cumsum(-1)
-    edge = uniforms[:, :, None] * mass[:, :, -1:]
-    assert torch.equal(drawn, (mass <= edge).sum(-1))
-    loop.tune(uniforms[:, :3])
-    assert torch.equal(drawn, loop.draw(uniforms))
-    loop._step = loop._cell_step
-    assert torch.equal(drawn, loop.draw(uniforms))
-
-
-def test_compare_refuses_a_draw_that_differs(monkeypatch: pytest.MonkeyPatch) -> None:
-    model = small_model()
-    assert compare(model, 3, 40, seed=1, temperature=1.0).differing == 0
-    sample = model.sample
-
-    def off(*args: object, **options: object) -> object:
-        drawn = sample(*args, **options)  # type: ignore[arg-type]
-        drawn.values[0, ::5] = (drawn.values[0, ::5] + 1) % 11
-        return drawn
-
-    monkeypatch.setattr(model, "sample", off)
-    with pytest.raises(RuntimeError, match="must agree with PyTorch, got 8 other symbols"):
-        compare(model, 3, 40, seed=1, temperature=1.0)
-
-
-def test_plain_loop_never_draws_what_has_no_mass() -> None:
-    """A number of exactly 0 lies below every class, the impossible first one included."""
-    model = small_model()
-    with torch.no_grad():
-        model.readout.bias[0] = -1e4
-    assert int(PlainLoop(model, 2, 1.0).draw(torch.zeros(2, 3)).min()) == 1

@@ -18,6 +18,11 @@ class Info:
     """Say what was built, for which instruction sets, and what this machine can run."""
 
 
+def run(options: Info) -> None:
+    """Prints `lines`."""
+    print("\n".join(lines()))
+
+
 def lines() -> list[str]:
     """Everything worth knowing in a report of a problem, one fact a line.
 
@@ -35,7 +40,9 @@ def lines() -> list[str]:
         f"torch {torch.__version__}, numpy {np.__version__}, Python {platform.python_version()}",
         f"threads: {torch.get_num_threads()} (torch.get_num_threads()), "
         f"{os.cpu_count()} processors, {platform.machine()}, {platform.system()}",
-        f"for export: {_optional('onnx')}, {_optional('onnxruntime')}",
+        f"for export: {_versions('onnx', 'onnxruntime', 'onnxruntime-gpu')}",
+        f"for files and pictures: {_versions('safetensors', 'huggingface_hub', 'matplotlib')}",
+        f"for training on several devices: {_versions('accelerate')}",
     ]
 
 
@@ -60,7 +67,11 @@ def _gpus() -> str:
     return f"GPUs: {', '.join(found) if found else 'none found'}"
 
 
-def _optional(name: str) -> str:
+def _versions(*names: str) -> str:
+    return ", ".join(_version(name) for name in names)
+
+
+def _version(name: str) -> str:
     try:
         return f"{name} {version(name)}"
     except PackageNotFoundError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
-from genfast.demo.character import Demo, Report, run
+from genfast.demo.character import run
+from genfast.demo.options import Demo, Report
 
 __all__ = ["Demo", "Report", "run"]

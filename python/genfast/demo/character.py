@@ -1,13 +1,14 @@
-"""A character model from nothing: train, read, measure, draw fast."""
+"""A character model from nothing: train, read, measure, draw fast, export."""
 
 from __future__ import annotations
 
-import math
+import re
 import sys
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import torch
 from jaxtyping import Int64
@@ -21,8 +22,10 @@ from genfast.data import (
     random_windows,
     read_text,
     split_tokens,
-    windows,
 )
+from genfast.demo.exported import Exported, export_and_open
+from genfast.demo.measure import bits_per_symbol
+from genfast.demo.options import Demo, Report
 from genfast.demo.threads import FasterThreads
 from genfast.demo.timing import Timing, compare
 from genfast.heads import Categorical
@@ -35,58 +38,8 @@ _WINDOW, _BATCH, _EMBEDDING, _DROPOUT = 64, 8, 64, 0.15
 _RATE, _BETAS = 8e-3, (0.9, 0.99)
 _ORDER = 5
 _LEAST_TEXT = 2000
-
-
-@dataclass(frozen=True)
-class Demo:
-    """Train a character model for about a minute, read what it writes, time how it writes."""
-
-    seconds: float = 75.0
-    """How long to train."""
-    seed: int = 0
-    """Of the weights, the batches and the sample."""
-    width: int = 256
-    """Units of the LSTM."""
-    length: int = 800
-    """Characters of the sample that is shown."""
-    temperature: float = 0.7
-    """Of the sample: lower is more careful."""
-    text: Path | None = None
-    """A UTF-8 text file of your own; else the standard library's pydoc topics."""
-
-    def check(self) -> None:
-        """Raises ValueError for a number that is out of range."""
-        for name, low in (("seconds", 0.0), ("temperature", 0.0)):
-            if not low < getattr(self, name) < math.inf:
-                raise ValueError(f"demo: {name} must be above {low:g}, got {getattr(self, name)}")
-        for name in ("width", "length"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"demo: {name} must be at least 1, got {getattr(self, name)}")
-        if not 0 <= self.seed < 2**63:
-            raise ValueError(f"demo: seed must be at least 0 and below 2**63, got {self.seed}")
-
-
-@dataclass(frozen=True)
-class Report:
-    """What a demo measured.
-
-    Attributes:
-        bits: Held-out bits per character of the model.
-        ngram_bits: The same of the interpolated 5-gram.
-        sample: The text that was shown.
-        known: Words of it that occur in the training text.
-        words: Words of it.
-        timings: The compiled draw against the plain loop.
-        history: Of the training.
-    """
-
-    bits: float
-    ngram_bits: float
-    sample: str
-    known: int
-    words: int
-    timings: tuple[Timing, ...]
-    history: History
+# Three words that begin a sentence: a sample that starts here stands in prose, not in a table.
+_SENTENCE = re.compile(r"(?<=[.!?]\s)[A-Z][a-z]+ [a-z]+ [a-z]+ ")
 
 
 def run(options: Demo) -> Report:
@@ -94,41 +47,59 @@ def run(options: Demo) -> Report:
 
     Raises:
         ValueError: An option is out of range, or the text is too short or no text.
-        OSError: The text cannot be read.
+        OSError: The text cannot be read, or the folder cannot be written.
     """
     options.check()
+    text, vocabulary = _read(options)
+    train, held = split_tokens(vocabulary.encode(text))
+    prompt = _prompt(options, vocabulary, text[len(train) :])
+    model, history = _train(options, vocabulary, train)
+    bits, ngram_bits = _measure(model, train, held)
+    sample = _show(options, model, vocabulary, prompt)
+    known, words = known_words(sample, text[: len(train)])
+    if words:
+        print(f"{known} of its {words} words ({known / words:.0%}) occur in the training text.\n")
+    with _folder(options) as folder:
+        exported = export_and_open(model, folder, {"held_out_bits_per_character": bits})
+        timings = _time(options, model, exported)
+    _say_what_next(options)
+    return Report(bits, ngram_bits, prompt, sample, known, words, exported, timings, history)
+
+
+def _read(options: Demo) -> tuple[str, Vocabulary]:
     text = pydoc_topics() if options.text is None else read_text(options.text)
     if len(text) < _LEAST_TEXT:
         raise ValueError(f"demo: text must have {_LEAST_TEXT} characters or more, got {len(text)}")
     vocabulary = Vocabulary.of(text)
-    train, held = split_tokens(vocabulary.encode(text))
     name = "the standard library's pydoc topics" if options.text is None else str(options.text)
     print(f"Text: {name}, {len(text):,} characters, {len(vocabulary)} different ones.")
-    print("The last tenth is held out: neither model sees it before it is measured.\n")
-    model, history = _train(options, len(vocabulary), train)
-    bits, ngram_bits = _measure(model, train, held, len(vocabulary))
-    sample = _show(options, model, vocabulary)
-    known, words = known_words(sample, text[: len(train)])
-    if words:
-        print(f"{known} of its {words} words ({known / words:.0%}) occur in the training text.\n")
-    timings = _time(options, model)
-    _say_what_next(options)
-    return Report(bits, ngram_bits, sample, known, words, timings, history)
+    return text, vocabulary
+
+
+def _prompt(options: Demo, vocabulary: Vocabulary, held: str) -> str:
+    """The prompt asked for, or one of the beginnings of sentences that training does not see."""
+    if options.prompt is not None:
+        vocabulary.encode(options.prompt)
+        return options.prompt
+    found = _SENTENCE.findall(held)
+    return found[options.seed % len(found)] if found else ""
 
 
 def _train(
-    options: Demo, classes: int, train: Int64[Tensor, " length"]
+    options: Demo, vocabulary: Vocabulary, train: Int64[Tensor, " length"]
 ) -> tuple[SequenceModel, History]:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(options.seed)
         model = SequenceModel(
-            Categorical(classes),
+            Categorical(len(vocabulary)),
             width=options.width,
             embedding_width=_EMBEDDING,
             dropout=_DROPOUT,
+            symbols=vocabulary,
         )
     weights = sum(p.numel() for p in model.parameters())
     threads = torch.get_num_threads()
+    print("The last tenth is held out: neither model sees it before it is measured.\n")
     print(
         f"Training an LSTM of {options.width} units ({weights:,} weights) "
         f"for {options.seconds:g} s on {threads} thread{'s' * (threads > 1)} ...",
@@ -151,16 +122,11 @@ def _train(
     return model, history
 
 
-def _measure(
-    model: SequenceModel, train: Tensor, held: Tensor, classes: int
-) -> tuple[float, float]:
+def _measure(model: SequenceModel, train: Tensor, held: Tensor) -> tuple[float, float]:
     """Held-out bits per character of the model and of the n-gram."""
-    tokens, lengths = windows(held, 8)
     model.eval()
-    with torch.inference_mode():
-        nats = -model.log_prob(tokens, lengths).sum().item()
-    bits = nats / math.log(2) / len(held)
-    ngram_bits = NGram(train, classes, _ORDER).bits_per_symbol(held, context=train)
+    bits = bits_per_symbol(model, held)
+    ngram_bits = NGram(train, model.head.classes, _ORDER).bits_per_symbol(held, context=train)
     print("\nBits per character of the held-out text (fewer is better):")
     print(f"  {bits:.3f}   this model")
     print(f"  {ngram_bits:.3f}   a {_ORDER}-gram, interpolated (modified Kneser-Ney), same split")
@@ -169,10 +135,13 @@ def _measure(
     return bits, ngram_bits
 
 
-def _show(options: Demo, model: SequenceModel, vocabulary: Vocabulary) -> str:
+def _show(options: Demo, model: SequenceModel, vocabulary: Vocabulary, prompt: str) -> str:
     """Streams a sample to the terminal, each character as it is drawn."""
-    print(f"\nA sample at temperature {options.temperature:g}, shown as it is drawn:\n")
-    sites = model.stream(1, seed=options.seed, temperature=options.temperature)
+    print(f"\nA sample at temperature {options.temperature:g}, shown as it is drawn", end="")
+    print(f', given "{prompt}":\n' if prompt else ":\n")
+    tokens = vocabulary.encode(prompt)[None] if prompt else None
+    sites = model.stream(1, seed=options.seed, temperature=options.temperature, prompt=tokens)
+    sys.stdout.write(prompt)
     sample = ""
     for values in islice(sites, options.length):
         character = vocabulary.decode(values)
@@ -183,38 +152,61 @@ def _show(options: Demo, model: SequenceModel, vocabulary: Vocabulary) -> str:
     return sample
 
 
-def _time(options: Demo, model: SequenceModel) -> tuple[Timing, ...]:
-    print("Drawing, compiled, and by a plain PyTorch loop that keeps its state, same weights:")
-    timings = [
-        compare(model, n, length, seed=options.seed, temperature=options.temperature)
+@contextmanager
+def _folder(options: Demo) -> Iterator[Path]:
+    """Where files are written: the folder asked for, or one that goes away."""
+    if options.out is not None:
+        options.out.mkdir(parents=True)
+        yield options.out
+        return
+    with TemporaryDirectory(prefix="genfast-") as folder:
+        yield Path(folder)
+
+
+def _time(options: Demo, model: SequenceModel, exported: Exported | None) -> tuple[Timing, ...]:
+    print("Microseconds a character: by the compiled core, by the exported sampler in ONNX Runtime")
+    print("and by a plain PyTorch loop that keeps its state; same weights, same numbers:")
+    sampler = None if exported is None else exported.sampler
+    drawn = {"seed": options.seed, "temperature": options.temperature}
+    timings = tuple(
+        compare(model, n, length, **drawn, sampler=sampler)  # type: ignore[arg-type]
         for n, length in ((1, 1000), (64, 200))
-    ]
+    )
     for timing in timings:
+        onnx = "" if timing.exported is None else f"{timing.exported:.2f} exported, "
         print(
             f"  {timing.n:2} text{'s' if timing.n > 1 else ' '} at once: "
-            f"{timing.compiled:.2f} us a character compiled, {timing.plain:.2f} us in PyTorch "
+            f"{timing.compiled:.2f} compiled, {onnx}{timing.plain:.2f} in PyTorch "
             f"({timing.form}): {timing.speedup:.1f} times as fast"
         )
     print(_agreement(timings))
-    return tuple(timings)
+    return timings
 
 
 def _agreement(timings: Sequence[Timing]) -> str:
-    sites, differing = (sum(getattr(t, name) for t in timings) for name in ("sites", "differing"))
-    if not differing:
-        return f"Before timing, both drew the same {sites:,} characters from the same numbers."
+    sites, differing, others, texts = (
+        sum(getattr(timing, name) for timing in timings)
+        for name in ("sites", "differing", "other_texts", "n")
+    )
+    if not differing and not others:
+        return f"Before timing, all drew the same {sites:,} characters from the same numbers."
     return (
-        f"Before timing, both drew from the same numbers: {differing} of {sites:,} characters "
-        "differ (rounding makes about one in a million differ)."
+        f"Before timing, all drew from the same numbers: {differing} of {sites:,} characters "
+        f"differ in PyTorch\nand {others} of {texts} texts in ONNX Runtime (rounding makes "
+        "about one in a million differ)."
     )
 
 
 def _say_what_next(options: Demo) -> None:
+    again = f"genfast demo --seed {options.seed + 1} --out again"
     print(
         "\nTry next:\n"
-        "  genfast demo --text book.txt           a text of your own\n"
-        f"  genfast demo --seconds 600 --width 512  a better model\n"
-        "  genfast demo --temperature 0.4         safer, duller text\n"
-        f"  genfast demo --seed {options.seed + 1:<19} other weights, another sample\n"
-        "  genfast info                           what was built, and what this machine runs"
+        "  genfast train sequence book.txt --out runs/book   a text of your own, kept, resumable\n"
+        "  genfast sample runs/book                          read what it writes\n"
+        "  genfast export runs/book book                     its sampler as one ONNX file\n"
+        f"  {again:<48}  other weights, kept in a folder\n"
+        "  genfast bench                                     how fast this machine draws\n"
+        "  genfast info                                      what was built, what can run here"
     )
+    if options.out is not None:
+        print(f"  genfast sample {options.out}/model")

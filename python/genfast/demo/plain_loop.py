@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from itertools import product
 from time import perf_counter
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import torch
 from jaxtyping import Float, Int64
@@ -13,25 +13,24 @@ from torch import Tensor
 
 from genfast.models import SequenceModel
 
-State: TypeAlias = tuple[Tensor, Tensor] | None
-Step: TypeAlias = Callable[[Tensor, State], tuple[Tensor, tuple[Tensor, Tensor]]]
+#: What the network carries from site to site; None before the first.
+State: TypeAlias = Any
+Step: TypeAlias = Callable[[Tensor, State], tuple[Tensor, State]]
 
 
 class PlainLoop:
-    """A one-layer LSTM stepped symbol by symbol in inference mode, in its fastest form.
+    """A recurrent network stepped symbol by symbol in inference mode, in its fastest form.
 
-    Two forms are tried on one thread and on all: `nn.LSTM` on windows of one symbol, and the same
-    weights in `torch.lstm_cell`.
+    Two forms are tried on one thread and on all: `nn.LSTM` or `nn.GRU` on windows of one symbol,
+    and the same weights in `torch.lstm_cell` or `torch.gru_cell`, layer by layer.
 
     Args:
-        model: An LSTM of depth 1 with a learnt start; its weights are used as they lie there.
+        model: Its weights are used as they lie there.
         n: Texts drawn side by side.
         temperature: Above 0; divides the scores.
     """
 
     def __init__(self, model: SequenceModel, n: int, temperature: float) -> None:
-        if not isinstance(model.rnn, torch.nn.LSTM) or model.rnn.num_layers != 1:
-            raise ValueError(f"PlainLoop: model must have one layer of LSTM, got {model.rnn}")
         self.model, self.n, self.temperature = model, n, temperature
         self._most = torch.get_num_threads()
         self._step: Step = self._module_step
@@ -71,29 +70,50 @@ class PlainLoop:
     @property
     def form(self) -> str:
         """What was chosen, in words."""
-        name = "nn.LSTM" if self._step == self._module_step else "torch.lstm_cell"
+        names = ("nn.LSTM", "torch.lstm_cell") if self._is_lstm else ("nn.GRU", "torch.gru_cell")
+        name = names[self._step != self._module_step]
         return f"{name} on {self.threads} thread{'s' * (self.threads > 1)}"
+
+    @property
+    def _is_lstm(self) -> bool:
+        return isinstance(self.model.rnn, torch.nn.LSTM)
 
     def _draw(self, uniforms: Tensor, given: Tensor | None) -> Tensor:
         model, drawn = self.model, torch.empty(uniforms.shape, dtype=torch.int64)
-        symbol = torch.full((self.n,), model.head.classes)
-        state: State = None
+        x, state = self._first(), None
         for t in range(uniforms.shape[1]):
-            features, state = self._step(model.embed(symbol), state)
+            features, state = self._step(x, state)
             mass = torch.softmax(model.readout(features) / self.temperature, -1).cumsum(-1)
             edge = uniforms[:, t, None] * mass[:, -1:]
             drawn[:, t] = torch.searchsorted(mass, edge, right=True)[:, 0]
-            symbol = (drawn if given is None else given)[:, t]
+            x = model.embed((drawn if given is None else given)[:, t])
         return drawn
 
-    def _module_step(self, x: Tensor, state: State) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+    def _first(self) -> Tensor:
+        """What the first site sees, (N, E)."""
+        model, start = self.model, self.model.start
+        if start == "zeros":
+            return model.embed.weight.new_zeros(self.n, model.embed.embedding_dim)
+        symbol = model.head.classes if start == "learnt" else int(start)
+        x: Tensor = model.embed(torch.full((self.n,), symbol))
+        return x
+
+    def _module_step(self, x: Tensor, state: State) -> tuple[Tensor, State]:
         features, state = self.model.rnn(x[:, None], state)
         return features[:, 0], state
 
-    def _cell_step(self, x: Tensor, state: State) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+    def _cell_step(self, x: Tensor, state: State) -> tuple[Tensor, State]:
+        """The state is one entry a layer: h, or (h, c)."""
         rnn = self.model.rnn
         if state is None:
-            state = (x.new_zeros(self.n, rnn.hidden_size), x.new_zeros(self.n, rnn.hidden_size))
-        w_ih, w_hh, b_ih, b_hh = rnn.all_weights[0]
-        h, c = torch.lstm_cell(x, state, w_ih, w_hh, b_ih, b_hh)
-        return h, (h, c)
+            zeros = x.new_zeros(self.n, rnn.hidden_size)
+            state = [(zeros, zeros) if self._is_lstm else zeros] * rnn.num_layers
+        after: State = []
+        for before, weights in zip(state, rnn.all_weights, strict=True):
+            if self._is_lstm:
+                after.append(torch.lstm_cell(x, before, *weights))
+                x = after[-1][0]
+            else:
+                x = torch.gru_cell(x, before, *weights)
+                after.append(x)
+        return x, after

@@ -1,0 +1,63 @@
+"""`genfast export`: one ONNX file that holds the whole sampler of a model."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+import tyro
+
+from genfast.commands.checks import check_free
+from genfast.commands.texts import stop_symbol
+from genfast.models.registry import load
+
+__all__ = ["Export", "run"]
+
+
+@dataclass(frozen=True)
+class Export:
+    """Write a model's whole sampler as one ONNX file, in a folder, and check what it draws."""
+
+    run: tyro.conf.Positional[Annotated[str, tyro.conf.arg(metavar="RUN")]]
+    """Folder of the model, or hf://owner/name."""
+    name: tyro.conf.Positional[Annotated[Path, tyro.conf.arg(metavar="NAME")]]
+    """Folder to write; NAME_step and NAME_uniforms stand beside it."""
+    top_k: int | Literal["input"] | None = None
+    """Keep so many of the likeliest symbols; "input" asks for it with every draw."""
+    top_p: float | Literal["input"] | None = None
+    """Keep the likeliest symbols that have this share; "input" asks for it with every draw."""
+    stop: str | None = None
+    """End a sample behind this symbol."""
+    step: bool = True
+    """Write NAME_step, which draws one symbol at a time."""
+    uniforms: tyro.conf.FlagCreatePairsOff[bool] = False
+    """Write NAME_uniforms, which takes its random numbers as an input."""
+
+    def folders(self) -> list[Path]:
+        """Every folder that is written."""
+        beside = [suffix for suffix in ("step", "uniforms") if getattr(self, suffix)]
+        return [self.name, *(self.name.with_name(f"{self.name.name}_{s}") for s in beside)]
+
+
+def run(options: Export) -> None:
+    """Exports and prints the report.
+
+    Raises:
+        ValueError: An option is wrong, or the model cannot be exported.
+        OSError: A folder is missing, is there already, or cannot be written.
+    """
+    from genfast.exporting import export  # with onnx, which the other commands do without
+
+    check_free("export", options.folders())
+    model = load(options.run)
+    report = export(
+        model,
+        options.name,
+        top_k=options.top_k,
+        top_p=options.top_p,
+        stop=stop_symbol(model, "export: stop", options.stop),
+        step=options.step,
+        uniforms=options.uniforms,
+    )
+    print(report)
