@@ -7,17 +7,20 @@ Only the edges of the image need care, see `_folded`; and large tables do not pa
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
 from genfast.program.buffers import Buffer, Ref
 from genfast.program.cost import weight_bytes
-from genfast.program.instructions import Instruction, Look, Mat, Sum, Term
+from genfast.program.instructions import Array, Instruction, Look, Mat, Sum, Term
 
 if TYPE_CHECKING:
     from genfast.program.program import Program
+
+Product: TypeAlias = Callable[[Array, Any, Any, Array], Array | None]
 
 #: The folded tables of one look-up may always take this much together: they stay in the cache.
 CHEAP_BYTES = 1 << 20
@@ -32,7 +35,10 @@ def fold(program: Program) -> Program:
     instructions = list(program.instructions)
     for source in program.instructions:
         if isinstance(source, Sum) and _is_table(source):
-            folds = _folds(source, instructions)
+            # Sizes first: the product of a table that stays as it is may take seconds.
+            if not _pays(source, _folds(source, instructions, _no_product), instructions):
+                continue
+            folds = _folds(source, instructions, _product)
             if _pays(source, folds, instructions):
                 instructions = [_replaced(instruction, folds) for instruction in instructions]
     return program.rewritten(instructions)
@@ -43,7 +49,7 @@ def _is_table(instruction: Sum) -> bool:
     return instruction.epilogue == "none" and len(terms) == 1 and isinstance(terms[0], Look)
 
 
-def _folds(source: Sum, instructions: list[Instruction]) -> dict[Term, Term]:
+def _folds(source: Sum, instructions: list[Instruction], product: Product) -> dict[Term, Term]:
     """Each matrix that can take up the table of `source`, to the look-up that replaces it."""
     mats = [
         term
@@ -52,11 +58,11 @@ def _folds(source: Sum, instructions: list[Instruction]) -> dict[Term, Term]:
         for term in reader.terms
         if isinstance(term, Mat) and term.ref.buffer == source.targets[0]
     ]
-    looks = {mat: _folded(source, mat) for mat in mats}
+    looks = {mat: _folded(source, mat, product) for mat in mats}
     return {mat: look for mat, look in looks.items() if look is not None}
 
 
-def _folded(source: Sum, mat: Mat) -> Look | None:
+def _folded(source: Sum, mat: Mat, product: Product) -> Look | None:
     """The table of `source` read through `mat`; None where an edge of the image forbids it.
 
     The matrix reads e at an offset, `outer`, and e reads the symbol at one more, `inner`. Outside
@@ -69,18 +75,30 @@ def _folded(source: Sum, mat: Mat) -> Look | None:
     """
     (look,) = source.terms
     assert isinstance(look, Look)
-    table = look.table.astype(np.float64)
-    if source.bias is not None:
-        table += source.bias
+    bias = np.float64(0) if source.bias is None else source.bias.astype(np.float64)
+    border = look.table[-1] + bias
     inner, outer = (look.ref.dy, look.ref.dx), (mat.ref.dy, mat.ref.dx)
     if outer != (0, 0):
         leads_back = inner[0] * outer[0] < 0 or inner[1] * outer[1] < 0
-        if inner != (0, 0) and (leads_back or table[-1].any()):
+        if inner != (0, 0) and (leads_back or border.any()):
             return None
-        table[-1] = 0
-    product = (table @ mat.weight.astype(np.float64).T).astype(np.float32)
+        border = np.zeros_like(border)
+    table = product(look.table[:-1], bias, border, mat.weight)
     ref = Ref(look.ref.buffer, inner[0] + outer[0], inner[1] + outer[1])
-    return Look(product, ref) if np.isfinite(product).all() else None
+    return None if table is None else Look(table, ref)
+
+
+def _product(rows: Array, bias: Any, border: Any, weight: Array) -> Array | None:
+    """(rows + bias, then border) times the weight, in float64; None where float32 is too small."""
+    table = np.concatenate([rows + bias, border[None]])
+    with np.errstate(over="ignore"):
+        rounded = (table @ weight.astype(np.float64).T).astype(np.float32)
+    return rounded if np.isfinite(rounded).all() else None
+
+
+def _no_product(rows: Array, bias: Any, border: Any, weight: Array) -> Array:
+    """As large as `_product`, and nothing in it."""
+    return np.broadcast_to(np.float32(0), (len(rows) + 1, len(weight)))
 
 
 def _pays(source: Sum, folds: dict[Term, Term], instructions: list[Instruction]) -> bool:
