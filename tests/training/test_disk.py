@@ -15,6 +15,7 @@ import torch
 from small import Regression, data
 from torch import nn
 
+import genfast
 from genfast.training import History, fit
 
 HERE = Path(__file__).parent
@@ -95,7 +96,7 @@ fit(model, data(20), epochs=1, out=sys.argv[1], progress=False)
 
 
 def test_a_file_that_may_not_grow_is_named(tmp_path: Path) -> None:
-    paths = [str(HERE.parent.parent / "python"), os.environ.get("PYTHONPATH", "")]
+    paths = [str(Path(genfast.__file__).parents[1]), os.environ.get("PYTHONPATH", "")]
     done = subprocess.run(
         [sys.executable, "-c", LIMITED, str(tmp_path), str(HERE)],
         env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},

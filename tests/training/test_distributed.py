@@ -14,6 +14,7 @@ from parallel import SCENARIOS
 from small import data, small_lstm
 from torch.utils.data import DataLoader, DistributedSampler, TensorDataset
 
+import genfast
 from genfast.training import fit
 
 HERE = Path(__file__).parent
@@ -28,7 +29,7 @@ ACCELERATE = (
 
 def launch(*command: str, timeout: float = 240) -> None:
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo"}
-    paths = [str(HERE.parent.parent / "python"), os.environ.get("PYTHONPATH", "")]
+    paths = [str(Path(genfast.__file__).parents[1]), os.environ.get("PYTHONPATH", "")]
     done = subprocess.run(
         [sys.executable, *command],
         env={**environment, "PYTHONPATH": os.pathsep.join(paths)},

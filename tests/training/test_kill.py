@@ -19,7 +19,7 @@ HERE = Path(__file__).parent
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="children are forked")
 @pytest.mark.parametrize("kills", [5, pytest.param(50, marks=pytest.mark.slow)])
 def test_kills_at_random_moments_change_nothing(kills: int, tmp_path: Path) -> None:
-    paths = [str(HERE.parent.parent / "python"), os.environ.get("PYTHONPATH", "")]
+    paths = [str(Path(genfast.__file__).parents[1]), os.environ.get("PYTHONPATH", "")]
     done = subprocess.run(
         [sys.executable, str(HERE / "endure.py"), str(tmp_path), str(kills)],
         env={**os.environ, "PYTHONPATH": os.pathsep.join(paths), "OMP_NUM_THREADS": "1"},
