@@ -20,13 +20,11 @@ from pathlib import Path
 from typing import Any
 
 from bench.task import Array, Symbols
+from genfast.demo.timing import settle
 
 OURS = "genfast"
 AS_WRITTEN = "as users write it"
 SAME_ALGEBRA = "same algebra"
-
-#: Workers of the contender before spin for up to some 50 ms; longer than this nobody is waited for.
-LONGEST_SETTLE_SECONDS = 0.3
 
 
 @dataclass(frozen=True)
@@ -53,16 +51,6 @@ class Contender:
     def key(self) -> str:
         """Its name in results."""
         return f"{self.kind} | {self.engine} | {self.form} | {self.threads}"
-
-
-def settle() -> None:
-    """Sleeps until this process uses no processor: nobody is timed beside another's spinning."""
-    end, nap = time.perf_counter() + LONGEST_SETTLE_SECONDS, 0.005
-    while time.perf_counter() < end:
-        used = time.process_time()
-        time.sleep(nap)
-        if time.process_time() - used < nap / 10:
-            return
 
 
 @dataclass

@@ -21,12 +21,12 @@ from bench.harness import (
     finalists,
     race,
     save,
-    settle,
     spread,
 )
 from bench.machine import facts, floor_seconds
 from bench.rows import Excuses, excuse, neighbours, screened
 from bench.task import Task, fold_table, make_weights
+from genfast.demo.timing import settle
 
 TASK = Task("lstm", 128, 1, 16)
 

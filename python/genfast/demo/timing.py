@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from statistics import median
-from time import perf_counter
+from time import perf_counter, process_time, sleep
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from genfast.runtime import Sampler
 
 _REPEATS = 5
+# Seconds; workers of the one before spin for some 50 ms, and nobody waits for longer than this.
+_LONGEST_SETTLE = 0.3
 # Rounding makes about one draw in a million differ; more than this is an error.
 _MOST_DIFFERING = 1e-4
 
@@ -95,11 +97,22 @@ def compare(
     return Timing(n, values.numel(), differing, compiled, plain, loop.form, exported, others)
 
 
+def settle() -> None:
+    """Sleeps until this process uses no processor: nobody is timed beside another's spinning."""
+    end, nap = perf_counter() + _LONGEST_SETTLE, 0.005
+    while perf_counter() < end:
+        used = process_time()
+        sleep(nap)
+        if process_time() - used < nap / 10:
+            return
+
+
 def _alternately(drawers: list[Callable[[], object]]) -> list[float]:
     """Median seconds of each, taken in turns so that all meet the same machine."""
     seconds: list[list[float]] = [[] for _ in drawers]
     for _ in range(_REPEATS):
         for drawer, taken in zip(drawers, seconds, strict=True):
+            settle()
             start = perf_counter()
             drawer()
             taken.append(perf_counter() - start)
