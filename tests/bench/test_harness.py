@@ -91,6 +91,24 @@ def test_screening_measures_only_those_with_hope():
     assert len(calls) == 2 * warm_up + 2
 
 
+def test_screening_looks_again_at_several_threads():
+    """A worker that begins on the caller's core is no reason to leave a contender behind."""
+    uniforms, draws = np.zeros((1, 50), np.float32), []
+
+    def draw(uniforms):
+        draws.append(len(draws))
+        time.sleep((4e-3 if len(draws) < 6 else 1e-3) * uniforms.shape[1])
+        return np.zeros(uniforms.shape, np.int64)
+
+    others = [Entry(sleeper(1, AS_WRITTEN), uniforms, 1, [1e-3])]
+    once = screened(Contender(AS_WRITTEN, "sleep", "late", 1, draw), uniforms, 0.02, others)
+    draws.clear()
+    again = screened(Contender(AS_WRITTEN, "sleep", "late", 2, draw), uniforms, 0.02, others)
+    assert once.best_guess >= 4e-3
+    assert again.best_guess < 1.3e-3
+    assert len(again.seconds) == 1
+
+
 def test_settle_waits_for_a_spinning_thread():
     end = time.perf_counter() + 0.08
 
