@@ -34,11 +34,11 @@ SOURCES = ROOT / "csrc"
 LAYERS = [
     {"cli", "__main__"},
     {"demo", "info", "commands"},
-    {"training", "exporting", "testing", "explaining"},
+    {"training", "exporting", "testing", "explaining", "causality"},
     {"models"},
     {
         "nn", "heads", "sampling", "session", "reference", "compiled", "arguments", "data", "files",
-        "runtime",
+        "runtime", "conditions", "likelihood", "pixels", "rasters",
     },
     {"ops", "program", "random"},
     {"_extension", "threefry"},

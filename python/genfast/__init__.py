@@ -10,10 +10,12 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from genfast import data, heads, models, program, random, runtime, testing
+    from genfast import data, heads, models, nn, program, random, runtime, testing
+    from genfast.causality import check_causality
     from genfast.explaining import explain
     from genfast.exporting import export
-    from genfast.models import SequenceModel
+    from genfast.likelihood import bits_per_dim
+    from genfast.models import PixelCNN, SequenceModel
     from genfast.models.registry import load, register
     from genfast.sampling import Sample
     from genfast.session import Session
@@ -23,9 +25,12 @@ if TYPE_CHECKING:
 
 # The module that holds each public name; "" for a name that is a module itself.
 _HOMES = {
+    "PixelCNN": "models",
     "Sample": "sampling",
     "SequenceModel": "models",
     "Session": "session",
+    "bits_per_dim": "likelihood",
+    "check_causality": "causality",
     "data": "",
     "explain": "explaining",
     "export": "exporting",
@@ -33,6 +38,7 @@ _HOMES = {
     "heads": "",
     "load": "models.registry",
     "models": "",
+    "nn": "",
     "program": "",
     "random": "",
     "register": "models.registry",
@@ -41,9 +47,12 @@ _HOMES = {
 }
 
 __all__ = [
+    "PixelCNN",
     "Sample",
     "SequenceModel",
     "Session",
+    "bits_per_dim",
+    "check_causality",
     "data",
     "explain",
     "export",
@@ -51,6 +60,7 @@ __all__ = [
     "heads",
     "load",
     "models",
+    "nn",
     "program",
     "random",
     "register",

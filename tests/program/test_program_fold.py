@@ -9,7 +9,7 @@ import pytest
 
 from genfast.program import Add, Buffer, Draw, Look, Mat, Program, Sum, interpret, symbol
 from genfast.program.dead import drop_dead
-from genfast.program.fold import CHEAP_BYTES, fold
+from genfast.program.fold import CHEAP_BYTES, CHEAP_BYTES_OF_A_NUMBER, fold
 
 
 def assert_same_draws(program: Program, folded: Program) -> None:
@@ -105,6 +105,23 @@ def test_large_tables_are_not_folded(classes: int, folded: bool) -> None:
     assert 1001 * width * 4 <= CHEAP_BYTES < 1101 * width * 4
     program = language_model(classes=classes, width=width).optimized()
     assert ("e" not in program.writers) == folded
+
+
+@pytest.mark.parametrize(("classes", "folded"), [(120, True), (140, False)])
+def test_tables_of_a_number_are_folded_only_while_they_are_small(
+    classes: int, folded: bool
+) -> None:
+    """As pixels of many levels: a row of 256 floats a tap for one multiply-add an element."""
+    width = 256
+    assert 121 * width * 4 <= CHEAP_BYTES_OF_A_NUMBER < 141 * width * 4
+    x, e, h, out = symbol("x", classes), Buffer("e", 1), Buffer("h", width), Buffer("out", classes)
+    code = [
+        Sum((h,), (Mat(weights(2, width, 1), e[0, -1]),), None, "tanh"),
+        Sum((out,), (Mat(weights(4, classes, width), h.here),)),
+        Draw(x, out.here),
+        Sum((e,), (Look(weights(1, classes + 1, 1), x.here),)),
+    ]
+    assert ("e" not in Program("raster", code, (4, 5)).optimized().writers) == folded
 
 
 def test_an_epilogue_is_not_folded() -> None:

@@ -44,10 +44,10 @@ _EXPORTED = """\
 The sampler is in `1/model.onnx`, for programs that have NumPy and ONNX Runtime alone:
 
 ```python
-from genfast.runtime import Sampler
+{imports}from genfast.runtime import Sampler
 
 sampler = Sampler({quoted})
-print(sampler.sample(4, 200, seed=0).values)
+print(sampler.sample(4, {arguments}).values)
 ```
 
 """
@@ -63,7 +63,7 @@ class Card:
         weights: How many weights there are.
         dtypes: What they are stored in.
         example: Lines of Python that draw from `model`.
-        exported: Whether the folder holds a sampler for ONNX Runtime.
+        exported: What config.json says of the folder's sampler for ONNX Runtime; None without one.
     """
 
     title: str
@@ -71,7 +71,7 @@ class Card:
     weights: int
     dtypes: Iterable[str]
     example: str
-    exported: bool
+    exported: Mapping[str, Any] | None
 
     def text(self, licence: str | None = None) -> str:
         """The Markdown.
@@ -89,10 +89,25 @@ class Card:
             arguments=_rows(self.saved.arguments),
             figures=_figures(self.saved.figures),
             example=self.example,
-            exported=_EXPORTED.format(quoted=quoted) if self.exported else "",
+            exported="" if self.exported is None else _drawn(self.exported, quoted),
             licence_heading=_LICENCE,
             licence=licence or _UNSAID,
         )
+
+
+def _drawn(exported: Mapping[str, Any], quoted: str) -> str:
+    """How to draw from the folder's sampler: a length for sequences, conditions for images."""
+    shape, sizes = exported.get("shape"), exported.get("conditions") or {}
+    if shape is None:
+        return _EXPORTED.format(imports="", quoted=quoted, arguments="200, seed=0")
+    made = {
+        "classes": "np.arange(4) % {}",
+        "vector": "np.zeros((4, {}))",
+        "features": f"np.zeros((4, {{}}, {shape[1]}, {shape[2]}))",
+    }
+    told = [f", {name}={made[name].format(size)}" for name, size in sizes.items()]
+    imports = "import numpy as np\n" if told else ""
+    return _EXPORTED.format(imports=imports, quoted=quoted, arguments=f"seed=0{''.join(told)}")
 
 
 def kept_licence(text: str) -> str | None:

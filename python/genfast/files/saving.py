@@ -115,7 +115,7 @@ def _card(
         weights=sum(tensor.numel() for _, tensor in tensors.values()),
         dtypes=[str(tensor.dtype).removeprefix("torch.") for _, tensor in tensors.values()],
         example=getattr(model, "draw_example", "x = model.sample(4, seed=0)"),
-        exported="sampler" in (extra or {}),
+        exported=(extra or {}).get("sampler"),
     )
     return card.text(licence).encode(errors="replace")
 

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import numpy as np
-import torch
-from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import nn
 
 from genfast.compiled import NotCompilableError
 from genfast.heads import Categorical
+from genfast.models.arrays import Array, weight_array
 from genfast.program import Buffer, Draw, Instruction, Look, Mat, Program, Ref, Sum, symbol
 
 __all__ = ["recurrent_program"]
-
-Array = NDArray[np.float32]
 
 
 def recurrent_program(
@@ -52,8 +49,8 @@ def recurrent_program(
         instructions += sums
         below = sums[-1].targets[0]
     scores = Buffer("params", head.parameters)
-    weight = _array(readout, "readout", "weight")
-    bias = _array(readout, "readout", "bias") if readout.bias is not None else None
+    weight = weight_array(readout, "readout", "weight")
+    bias = weight_array(readout, "readout", "bias") if readout.bias is not None else None
     instructions.append(Sum((scores,), (Mat(weight, below.here),), bias))
     instructions.append(Draw(x, scores.here))
     return Program("sequence", instructions)
@@ -83,44 +80,22 @@ def _gru(rnn: nn.GRU, layer: int, below: Buffer) -> list[Sum]:
 
 def _layer_weights(rnn: nn.RNNBase, layer: int) -> tuple[Array, Array, Array | None, Array | None]:
     """W_ih, W_hh, b_ih, b_hh; the biases None where the network has none."""
-    w_ih, w_hh = (_array(rnn, "rnn", f"{kind}_l{layer}") for kind in ("weight_ih", "weight_hh"))
+    w_ih, w_hh = (
+        weight_array(rnn, "rnn", f"{kind}_l{layer}") for kind in ("weight_ih", "weight_hh")
+    )
     if not rnn.bias:
         return w_ih, w_hh, None, None
-    b_ih, b_hh = (_array(rnn, "rnn", f"{kind}_l{layer}") for kind in ("bias_ih", "bias_hh"))
+    b_ih, b_hh = (weight_array(rnn, "rnn", f"{kind}_l{layer}") for kind in ("bias_ih", "bias_hh"))
     return w_ih, w_hh, b_ih, b_hh
 
 
 def _table(embed: nn.Embedding, start: str | int) -> Array:
     """Rows of the symbols, and last what stands before the first."""
-    table = _array(embed, "embed", "weight")
+    table = weight_array(embed, "embed", "weight")
     if start == "learnt":
         return table
     last = np.zeros_like(table[:1]) if start == "zeros" else table[int(start)][None]
     return np.concatenate([table, last])
-
-
-def _array(module: nn.Module, path: str, name: str) -> Array:
-    """A float32 copy of a parameter on the CPU."""
-    weight = getattr(module, name)
-    if type(weight) is not nn.Parameter:
-        raise NotCompilableError(
-            f"{path}.{name} is a {type(weight).__name__}, no plain nn.Parameter"
-        )
-    array = weight.detach().to("cpu", torch.float32, copy=True)
-    _check_finite(f"{path}.{name}", array)
-    result: Array = array.numpy()
-    return result
-
-
-def _check_finite(name: str, weight: Tensor) -> None:
-    """FloatingPointError unless finite; a readout's bias of -inf, which excludes a symbol, is right
-    for `forward` but not for a program."""
-    wrong = ~weight.isfinite()
-    if name == "readout.bias" and wrong.any() and (weight[wrong] == -torch.inf).all():
-        raise NotCompilableError("readout.bias is -inf for some symbols")
-    if wrong.any():
-        place = tuple(int(i) for i in wrong.nonzero()[0])
-        raise FloatingPointError(f"program: weight {name} is {weight[place].item()} at {place}")
 
 
 def _check_modules(

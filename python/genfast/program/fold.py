@@ -24,6 +24,9 @@ Product: TypeAlias = Callable[[Array, Any, Any, Array], Array | None]
 
 #: The folded tables of one look-up may always take this much together: they stay in the cache.
 CHEAP_BYTES = 1 << 20
+#: The same of a look-up of one number, such as a pixel: reading a row of a folded table saves a
+#: single multiply-add an element, which its way from the second cache costs again.
+CHEAP_BYTES_OF_A_NUMBER = 1 << 17
 
 
 def fold(program: Program) -> Program:
@@ -108,7 +111,8 @@ def _pays(source: Sum, folds: dict[Term, Term], instructions: list[Instruction])
         rest.remove(source)
     before = sum(weight_bytes(instruction) for instruction in instructions)
     tables = sum(look.table.nbytes for look in folds.values() if isinstance(look, Look))
-    return tables <= CHEAP_BYTES or sum(weight_bytes(instruction) for instruction in rest) <= before
+    cheap = CHEAP_BYTES_OF_A_NUMBER if source.units == 1 else CHEAP_BYTES
+    return tables <= cheap or sum(weight_bytes(instruction) for instruction in rest) <= before
 
 
 def _reads(instructions: list[Instruction], buffer: Buffer) -> bool:
