@@ -9,7 +9,6 @@ import pytest
 import torch
 
 from genfast import compiled as compiled_module
-from genfast import testing
 from genfast._extension import core
 from genfast.compiled import Compiled, compiled
 from genfast.heads import Categorical, DrawOptions
@@ -109,7 +108,7 @@ def test_draws_alone_find_wrong_weights(monkeypatch: Any, options: str) -> None:
     model, other = model_of(), model_of()
     other.readout.weight.data += 0.1 * torch.randn(other.readout.weight.shape)
     plant(monkeypatch, model, other)
-    monkeypatch.setattr(testing, "check_scores", lambda *arguments: 0.0)
+    monkeypatch.setattr("genfast.testing.sequences.check_scores", lambda *arguments: 0.0)
     with pytest.raises(AssertionError, match=r"replay: row \d+, site \d+: drew class"):
         replay(model, whole=False, **OPTIONS[options])
 
@@ -138,7 +137,7 @@ class _Shifted:
 )
 def test_options_that_are_ignored_are_found(monkeypatch: Any, options: dict[str, Any]) -> None:
     drawn = model_of().sample(16, 64, seed=0, backend="cpu")
-    monkeypatch.setattr(testing, "sample", lambda *arguments, **named: drawn)
+    monkeypatch.setattr("genfast.testing.sequences.sample", lambda *arguments, **named: drawn)
     with pytest.raises(AssertionError, match="drew class"):
         replay(model_of(), whole=False, **options)
 

@@ -83,7 +83,9 @@ def choose_backend(model: Any, backend: str) -> tuple[Compiled | None, str]:
     if backend not in BACKENDS:
         raise ValueError(f"draw: backend must be one of {', '.join(BACKENDS)}, got {backend!r}")
     if backend == "cuda":
-        raise ValueError("draw: backend 'cuda' does not draw sequences yet; use 'auto' or 'cpu'")
+        raise ValueError(
+            "draw: backend 'cuda' does not draw sequences or images yet; use 'auto' or 'cpu'"
+        )
     if backend == "reference":
         return None, "asked for"
     try:

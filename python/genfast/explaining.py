@@ -1,4 +1,8 @@
-"""explain: which backend draws from a model, why, and what a site costs at least."""
+"""explain: which backend draws from a model, why, and what a site costs at least.
+
+A site of an image is a pixel. What the program does in the row phase it does for all pixels of a
+row at once, so its weights are read once a row.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +14,8 @@ import torch
 from genfast._extension import core
 from genfast.compiled import choose_backend
 from genfast.program import Look, Mat, Program, Sum
+from genfast.program.cost import multiply_adds
+from genfast.program.instructions import PHASES, Instruction
 
 __all__ = ["Explanation", "explain"]
 
@@ -27,9 +33,9 @@ class Explanation:
         weights: What the compiled weights were made from, where that is not float32 on the CPU.
         isa: Instruction set of the kernels; "" for the reference, as the rest is 0.
         threads: Threads that a draw uses now.
-        site_bytes: Bytes of weights read for one site, however many rows share them.
-        multiply_adds: Multiply-adds of one site of one row.
-        floor: Seconds that one site of one row takes at least on this machine: the larger of
+        site_bytes: Bytes of weights read for one site, however many samples share them.
+        multiply_adds: Multiply-adds of one site of one sample.
+        floor: Seconds that one site of one sample takes at least on this machine: the larger of
             multiply-adds over their measured peak and bytes over the measured bandwidth.
         program: The program as it runs.
     """
@@ -49,10 +55,12 @@ class Explanation:
         if self.weights:
             lines.append(f"weights      {self.weights}")
         if self.program is not None:
+            site, sample = ("site", "row") if self.program.shape is None else ("pixel", "image")
             lines += [
                 f"kernels      {self.isa}, {self.threads} threads",
-                f"a site       {self.site_bytes:,} bytes, {self.multiply_adds:,} multiply-adds",
-                f"floor        {1e6 * self.floor:.2f} us a site of one row, measured just now",
+                f"{f'a {site}':<13}{self.site_bytes:,} bytes, {self.multiply_adds:,} multiply-adds",
+                *_phases(self.program),
+                f"floor        {1e6 * self.floor:.2f} us a {site} of one {sample}, just measured",
             ]
         return "\n".join(lines)
 
@@ -89,18 +97,43 @@ def explain(model: Any) -> Explanation:
 
 
 def site_bytes(program: Program) -> int:
-    """Bytes of weights that one site reads: every matrix and bias, one row of every table."""
-    total = 0
+    """Bytes of weights that one site reads: every matrix and bias, one row of every table.
+
+    The row phase of a raster reads its own once for all columns.
+    """
+    columns = 1 if program.shape is None else program.shape[1]
+    total = {"start": 0, "row": 0, "site": 0}
     for instruction, phase in zip(program.instructions, program.phases, strict=True):
-        if phase == "start" or not isinstance(instruction, Sum):
-            continue
-        total += 0 if instruction.bias is None else instruction.bias.nbytes
-        for term in instruction.terms:
-            if isinstance(term, Mat):
-                total += term.weight.nbytes
-            elif isinstance(term, Look):
-                total += term.table[0].nbytes
+        total[phase] += _read(instruction)
+    return total["site"] + -(-total["row"] // columns)
+
+
+def _read(instruction: Instruction) -> int:
+    """Bytes of weights that an instruction reads when it runs."""
+    if not isinstance(instruction, Sum):
+        return 0
+    total = 0 if instruction.bias is None else instruction.bias.nbytes
+    for term in instruction.terms:
+        if isinstance(term, Mat):
+            total += term.weight.nbytes
+        elif isinstance(term, Look):
+            total += term.table[0].nbytes
     return total
+
+
+def _phases(program: Program) -> list[str]:
+    """A line on what runs when, for a raster."""
+    if program.shape is None:
+        return []
+    pairs = list(zip(program.instructions, program.phases, strict=True))[len(program.inputs) :]
+    parts = []
+    for phase in PHASES:
+        code = [instruction for instruction, its in pairs if its == phase]
+        adds = sum(multiply_adds(instruction) for instruction in code)
+        # What the start computes, it computes once an image.
+        share = "" if phase == "start" else f" ({adds / max(1, program.multiply_adds):.0%})"
+        parts += [f"{phase} {len(code)}{share}"] if code else []
+    return [f"phases       {', '.join(parts)} instructions, and their shares of multiply-adds"]
 
 
 def _copied(model: Any) -> str:

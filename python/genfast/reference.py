@@ -1,4 +1,4 @@
-"""The reference backend: the model's own `forward`, rerun on the whole prefix for every site."""
+"""The reference backend: the model's own `forward`, rerun for every site on what came before it."""
 
 from __future__ import annotations
 
@@ -10,9 +10,11 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
+from genfast.conditions import Conditions
 from genfast.heads import Categorical, DrawOptions
+from genfast.pixels import Layout
 
-__all__ = ["Drawable", "ReferenceSession", "evaluating"]
+__all__ = ["Drawable", "ReferenceSession", "draw_pixels", "evaluating"]
 
 # Flipping `training` is seen by every thread that holds the model.
 _EVALUATING = threading.RLock()
@@ -150,3 +152,57 @@ class ReferenceSession:
         if int(self._lengths.max()) + 2 > self._tokens.shape[1]:
             self._tokens = nn.functional.pad(self._tokens, (0, self._tokens.shape[1]))
         self._lengths, self.position = self._lengths + 1, self.position + 1
+
+
+def draw_pixels(
+    model: Any,
+    uniforms: Tensor,
+    forced: Tensor | None,
+    options: DrawOptions,
+    conditions: Conditions,
+) -> Tensor:
+    """Draws images by running `forward` for every draw on an image that is 0 from there on.
+
+    Args:
+        model: Gives scores (N, H, W, D, P) of images (N, C, H, W), each part of a pixel seeing
+            only what is drawn before it.
+        uniforms: float32 (N, sites, uniforms a pixel).
+        forced: int64 (N, sites, C), values to take in place of a draw, -1 to draw.
+        options: Of every row.
+        conditions: Of every row, on any device.
+
+    Returns:
+        int64 (N, sites, C) on the CPU.
+
+    Raises:
+        ValueError: `forward` gives another shape.
+        FloatingPointError: Scores that nothing can be drawn from, naming row and site.
+    """
+    layout = Layout.of(model)
+    values = torch.zeros(len(uniforms), layout.sites, layout.channels, dtype=torch.int64)
+    for site in range(layout.sites):
+        for part in range(layout.parts):
+            channels = layout.channels_of(part)
+            scores = _pixel_scores(model, layout, values, conditions)[:, site, part]
+            own = uniforms[:, site, layout.uniforms_of(part)]
+            drawn = model.head.draw(scores, own, options, site).view(len(values), -1)
+            if forced is not None:
+                given = forced[:, site, channels]
+                drawn = torch.where(given >= 0, given, drawn)
+            values[:, site, channels] = drawn
+    return values
+
+
+def _pixel_scores(model: Any, layout: Layout, values: Tensor, conditions: Conditions) -> Tensor:
+    """float32 (N, sites, D, P) on the CPU: scores of images as they are drawn so far."""
+    weight = next(model.parameters())
+    given = conditions.to(weight.device, weight.dtype).arguments
+    with evaluating(model):
+        scores: Tensor = model(layout.to_images(values).to(weight.device), **given)
+    wanted = (len(values), layout.rows, layout.columns, layout.parts, model.head.parameters)
+    if scores.shape != wanted:
+        raise ValueError(
+            f"draw: forward must give scores (N, H, W, D, P) of shape {wanted}, "
+            f"got {tuple(scores.shape)}"
+        )
+    return scores.flatten(1, 2).float().cpu()

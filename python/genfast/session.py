@@ -67,6 +67,8 @@ class Session:
         chunk: int = 256,
     ) -> None:
         n = check_count("Session: n", n, 1)
+        if hasattr(model, "levels"):
+            raise ValueError(f"Session: model must draw sequences, got {type(model).__name__}")
         self.chunk = check_count("Session: chunk", chunk, 1)
         self._options = RowOptions.of(
             "Session",

@@ -1,40 +1,20 @@
-"""Replay: whether a backend draws what the model says, checked site by site against float64.
-
-What a backend drew is taken as it is, and every site asked by itself: given this very prefix, does
-the uniform fall into the interval of the symbol that was drawn? So errors do not add up, and a
-wrong kernel has no place to hide.
-"""
+"""What replay checks of every site: its scores, and that its uniform asks for what was drawn."""
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from itertools import combinations, islice
-from typing import Any, NamedTuple, Protocol
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from genfast import heads
-from genfast.arguments import RowOptions
-from genfast.random import uniforms_reference
 from genfast.reference import evaluating
-from genfast.sampling import Request, Sample, sample
-from genfast.session import Session
 
-__all__ = [
-    "TOLERANCE",
-    "Drawn",
-    "ReplayReport",
-    "Sequences",
-    "Sites",
-    "check_draws",
-    "check_scores",
-    "joined",
-    "replay",
-    "replay_drawn",
-]
+__all__ = ["TOLERANCE", "ReplayReport", "Sites", "check_draws", "check_scores"]
 
 #: Largest error of a score as a share of the scores' scale, by the precision of a backend.
 TOLERANCE = {"float32": 2e-5}
@@ -66,22 +46,13 @@ class ReplayReport:
     equal_samples: float | None
 
 
-class Drawn(Protocol):
-    """What a backend drew: int64 (N, T) new sites alone, and int64 (N,) how many of each row."""
-
-    @property
-    def values(self) -> Tensor: ...
-
-    @property
-    def lengths(self) -> Tensor: ...
+#: Row and site -> how errors call the place.
+Named = Callable[[int, int], str]
 
 
-class Sequences(NamedTuple):
-    """Whole sequences: int64 (N, T), and int64 (N,) where new sites begin and end in each row."""
-
-    tokens: Tensor
-    begins: Tensor
-    ends: Tensor
+def named_site(row: int, site: int) -> str:
+    """How errors call a site."""
+    return f"row {row}, site {site}"
 
 
 @dataclass(frozen=True)
@@ -95,6 +66,7 @@ class Sites:
         uniforms: float32 (M,), the random numbers.
         options: Options of each site.
         places: int64 (M, 2), row and site, for errors.
+        named: What errors call a place.
     """
 
     exact: Tensor
@@ -103,110 +75,25 @@ class Sites:
     uniforms: Tensor
     options: heads.DrawOptions
     places: Tensor
+    named: Named = named_site
 
 
-def replay(
-    model: Any,
-    n: int = 16,
-    length: int = 64,
-    *,
-    stop: int | Tensor | None = None,
-    whole: bool = True,
-    seed: int | Tensor = 0,
-    backend: str = "cpu",
-    **options: Any,
-) -> ReplayReport:
-    """Draws with a backend and checks scores, draws and whole samples against the reference.
-
-    Args:
-        model: What is drawn from.
-        n: Samples.
-        length: New sites a sample.
-        stop: As for `sample`.
-        whole: Whether to draw the samples with the reference backend, too, and compare.
-        seed: As for `sample`.
-        backend: The backend to check.
-        options: Further fields of `genfast.sampling.Request`.
-
-    Raises:
-        AssertionError: Naming row, site and numbers, when a score is off by more than `TOLERANCE`,
-            a draw is not what its uniform asks for, or more than 0.1% of the sites were skipped.
-    """
-    request = Request(seed=seed, backend=backend, **options)
-    drawn = sample(model, n, length, request, stop=stop)
-    sequences = joined(drawn, request)
-    session = Session(model, n, seed=seed, backend=backend, scores=True)
-    session.advance(sequences.tokens.shape[1], sequences.tokens)
-    report = replay_drawn(model, drawn, request, session.scores, backend=session.backend)
-    share = _equal_samples(model, drawn, request, length, stop) if whole else None
-    return replace(report, equal_samples=share)
+def reference_scores(model: Any, dtype: torch.dtype, *inputs: Tensor, **named: Tensor) -> Tensor:
+    """Scores by `forward` of a copy of the model in `dtype` on the CPU, all sites at once."""
+    twin = copy.deepcopy(model).to("cpu", dtype)
+    with evaluating(twin):
+        scores: Tensor = twin(*inputs, **named)
+    return scores.detach()
 
 
-def replay_drawn(
-    model: Any,
-    drawn: Drawn,
-    request: Request,
-    scores: Tensor | None = None,
-    *,
-    backend: str = "",
-) -> ReplayReport:
-    """Checks what any backend drew, site by site, and scores where it gives them.
-
-    Args:
-        model: What was drawn from.
-        drawn: The new sites, such as a `genfast.Sample`.
-        request: What the draw began with; its seed is a number or int64 (N,).
-        scores: float32 (N, T, classes), the backend's scores of `joined(drawn, request).tokens`.
-        backend: What drew, for the report.
-
-    Raises:
-        AssertionError: As for `replay`.
-    """
-    tokens, begins, ends = joined(drawn, request)
-    row_options = _row_options(request, len(tokens))
-    exact = _reference_scores(model, tokens, torch.float64)
-    site = torch.arange(tokens.shape[1])
-    error = None if scores is None else check_scores(scores, exact, site < ends[:, None])
-    close = _reference_scores(model, tokens, torch.float32)
-    places = ((site >= begins[:, None]) & (site < ends[:, None])).nonzero()
-    rows, columns = places.T
-    firsts = torch.zeros(len(tokens), dtype=torch.int64)
-    uniforms = uniforms_reference(row_options.seed, row_options.index, firsts, tokens.shape[1])
-    skipped = check_draws(
-        Sites(
-            exact[rows, columns],
-            close[rows, columns],
-            tokens[rows, columns],
-            uniforms[rows, columns],
-            row_options.select(rows).draw,
-            places,
-        )
-    )
-    return ReplayReport(backend, len(places), skipped, error, None)
-
-
-def joined(drawn: Drawn, request: Request) -> Sequences:
-    """Prompt and new sites of every row in one."""
-    values, lengths = drawn.values.cpu(), drawn.lengths.cpu()
-    prompt = values[:, :0] if request.prompt is None else request.prompt.cpu()
-    begins = torch.full_like(lengths, prompt.shape[1])
-    if request.prompt_lengths is not None:
-        begins = request.prompt_lengths.cpu()
-    ends = begins + lengths
-    tokens = torch.zeros(len(values), max([0, *ends.tolist()]), dtype=torch.int64)
-    for row, (begin, end) in enumerate(zip(begins.tolist(), ends.tolist(), strict=True)):
-        tokens[row, :begin] = prompt[row, :begin]
-        tokens[row, begin:end] = values[row, : end - begin]
-    return Sequences(tokens, begins, ends)
-
-
-def check_scores(got: Tensor, exact: Tensor, counts: Tensor) -> float:
+def check_scores(got: Tensor, exact: Tensor, counts: Tensor, named: Named = named_site) -> float:
     """The direct part: scores within `TOLERANCE` of the reference's.
 
     Args:
         got: float32 (N, T, classes).
         exact: float64 (N, T, classes).
         counts: bool (N, T), the sites to look at.
+        named: What errors call row and site.
 
     Returns:
         The largest error, a share of the largest finite score.
@@ -224,7 +111,7 @@ def check_scores(got: Tensor, exact: Tensor, counts: Tensor) -> float:
         row, site, symbol = (int(i) for i in (error == largest).nonzero()[0])
         place = (row, site, symbol)
         raise AssertionError(
-            f"replay: row {row}, site {site}: score of class {symbol} is {float(got[place])!r}, "
+            f"replay: {named(row, site)}: score of class {symbol} is {float(got[place])!r}, "
             f"the reference's {float(exact[place])!r}: off by {largest:.2e} of the scale "
             f"{scale:.3g}, allowed {TOLERANCE['float32']:.0e}"
         )
@@ -256,8 +143,32 @@ def check_draws(sites: Sites) -> int:
     for at in (~right & ~skipped).nonzero()[:, 0].tolist():
         if not _other_set_passes(sites, at, exact[at], close[at], float(eps[at])):
             _fail(sites, at, float(low[at]), float(high[at]), float(eps[at]))
-    if skipped.sum() > _MOST_SKIPPED * len(rows):
-        raise AssertionError(f"replay: {int(skipped.sum())} of {len(rows)} sites have eps > 1e-3")
+    return _count_skipped(skipped)
+
+
+def check_judged(head: Any, sites: Sites) -> int:
+    """`check_draws` for a head that judges by itself; values (M, V) and uniforms (M, d).
+
+    Args:
+        head: With `judge`, see `genfast.testing.images.PixelHead`.
+        sites: Draws in a flat list.
+    """
+    right, eps = head.judge(sites.exact, sites.close, sites.values, sites.uniforms, sites.options)
+    skipped = eps > _MOST_EPS
+    for at in (~right & ~skipped).nonzero()[:1, 0].tolist():
+        row, site = sites.places[at].tolist()
+        raise AssertionError(
+            f"replay: {sites.named(row, site)}: drew {sites.values[at].tolist()} with uniforms "
+            f"{sites.uniforms[at].tolist()}, which ask for something else; eps {float(eps[at]):.2e}"
+        )
+    return _count_skipped(skipped)
+
+
+def _count_skipped(skipped: Tensor) -> int:
+    if skipped.sum() > _MOST_SKIPPED * len(skipped):
+        raise AssertionError(
+            f"replay: {int(skipped.sum())} of {len(skipped)} sites have eps > 1e-3"
+        )
     return int(skipped.sum())
 
 
@@ -330,29 +241,7 @@ def _fail(sites: Sites, at: int, low: float, high: float, eps: float) -> None:
     row, site = sites.places[at].tolist()
     scores = sites.exact[at]
     raise AssertionError(
-        f"replay: row {row}, site {site}: drew class {int(sites.values[at])} with uniform "
+        f"replay: {sites.named(row, site)}: drew class {int(sites.values[at])} with uniform "
         f"{float(sites.uniforms[at])!r}; its interval is [{low!r}, {high!r}), eps {eps:.2e}, "
         f"its score {float(scores[sites.values[at]])!r}, the best {float(scores.max())!r}"
     )
-
-
-def _reference_scores(model: Any, tokens: Tensor, dtype: torch.dtype) -> Tensor:
-    """Scores (N, T, classes) by `forward` of a copy in `dtype` on the CPU, all sites at once."""
-    twin = copy.deepcopy(model).to("cpu", dtype)
-    with evaluating(twin):
-        scores: Tensor = twin(tokens)
-    return scores
-
-
-def _row_options(request: Request, n: int) -> RowOptions:
-    names = ("seed", "index", "temperature", "top_k", "top_p")
-    return RowOptions.of("replay", n, **{name: getattr(request, name) for name in names})
-
-
-def _equal_samples(
-    model: Any, drawn: Sample, request: Request, length: int, stop: int | Tensor | None
-) -> float:
-    """Share of samples equal to what the reference backend draws from the same uniforms."""
-    fields = {**vars(request), "seed": drawn.seed, "backend": "reference"}
-    other = sample(model, len(drawn.values), length, Request(**fields), stop=stop)
-    return float((drawn.values == other.values).all(-1).float().mean())
