@@ -11,9 +11,13 @@ from typing import Any
 
 import onnx
 import pytest
+from rasters import KINDS, make_raster
 
+from genfast.exporting.checks import exportable
 from genfast.exporting.nodes import OPSET
+from genfast.exporting.raster import build_raster
 from genfast.exporting.sampler import build_sampler
+from genfast.models.pixelcnn import PixelCNN
 from genfast.program import Program
 
 REALS = {"float", "double", "float16"}
@@ -102,7 +106,7 @@ def lacking(model: Any) -> list[str]:
             fits = all(kind in kinds for kind, kinds in zip(given, allowed, strict=False))
             if since > OPSET or not fits or node.domain:
                 missing.append(f"{node.op_type} {given}")
-    assert seen > 10
+    assert seen > 5
     return missing
 
 
@@ -121,6 +125,22 @@ def test_models(model_of: Any, cell: str, classes: int, kept: str | None) -> Non
 
 def test_every_epilogue_and_term(written: Program) -> None:
     assert lacking(build_sampler(written)) == []
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_rasters(kind: str) -> None:
+    assert lacking(build_raster(make_raster(kind, (3, 4)).optimized())) == []
+
+
+@pytest.mark.parametrize("variant", ["masked", "gated"])
+@pytest.mark.parametrize("levels", [2, 256])
+@pytest.mark.parametrize("kept", [None, "fixed", "input"])
+def test_images(variant: Any, levels: int, kept: str | None) -> None:
+    fixed = {"top_k": 1, "top_p": 0.9}
+    how = {None: {}, "fixed": fixed, "input": dict.fromkeys(fixed, "input")}[kept]
+    model = PixelCNN((3, 2, 4), levels, variant=variant, width=4, depth=3, classes=5, vector=2)
+    for uniforms in (False, True):
+        assert lacking(build_raster(exportable(model), uniforms=uniforms, **how)) == []
 
 
 def test_an_operator_without_a_kernel_is_found(model_of: Any) -> None:

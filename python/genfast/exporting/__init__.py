@@ -2,8 +2,9 @@
 
 ::
 
-    program -> site (terms, epilogues, draw) -> sampler, step -> verify -> folders
-                                 words, prompt -'
+    program -> place (terms, epilogues) -> site --------------> sampler, step ---------.
+                             |             words, prompt, draw                   verify -> folders
+                             '-----------> row, column -> rows -> raster, raster_step -'
 
 Nothing here imports onnx or onnxruntime before `export` is called; `sampler`, `step` and what they
 are made of do.

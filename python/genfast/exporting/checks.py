@@ -10,8 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from genfast.compiled import NotCompilableError, compiled
+from genfast.heads import Categorical
 from genfast.program import Draw, Look, Program, Sum
 from genfast.program.cost import weights
+from genfast.program.dead import drop_dead
+from genfast.program.hoist import hoist
+from genfast.program.phases import schedule
 
 __all__ = [
     "check_installed",
@@ -56,12 +60,21 @@ def checked_path(path: str | Path, suffixes: dict[str, str]) -> dict[str, Path]:
 def exportable(model: Any) -> Program:
     """The optimised program of a model, which says all that the model does.
 
+    Of images without folded tables: a product of a real pixel is one node for all of its taps, and
+    a look-up and a sum a node for each.
+
     Raises:
         NotCompilableError: It does not, or the graphs cannot say it.
         ValueError: It would not fit into a file.
         FloatingPointError: A weight is not finite.
     """
     name = type(model).__name__
+    head = getattr(model, "head", None)
+    if head is not None and not isinstance(head, Categorical):
+        raise NotCompilableError(
+            f"export: {name} cannot be exported: its head is a {type(head).__name__}, which is not "
+            "exported yet"
+        )
     try:
         program = compiled(model).program
     except NotCompilableError as reason:
@@ -74,18 +87,25 @@ def exportable(model: Any) -> Program:
         raise ValueError(
             f"export: {name} has {size:,} bytes of weights, an ONNX file holds {_MOST_BYTES:,}"
         )
-    return program
+    return program if program.shape is None else _unfolded(model.program())
+
+
+def _unfolded(program: Program) -> Program:
+    """What `Program.optimized` gives, but for its folded tables."""
+    return drop_dead(schedule(hoist(schedule(program))))
 
 
 def _refusal(program: Program) -> str:
     """What the graphs cannot say of a program, or nothing."""
-    draws = sum(isinstance(i, Draw) for i in program.instructions)
-    if program.order != "sequence":
-        return "its program is a raster; only sequences are exported yet"
+    draws = [i for i in program.instructions if isinstance(i, Draw)]
+    if program.order == "raster":
+        counts = {draw.target.vocabulary for draw in draws if draw.head == "categorical"}
+        plain = all(draw.head == "categorical" for draw in draws) and len(counts) == 1
+        return "" if plain else "its pixels are not drawn from one kind of categorical head"
     if program.inputs:
         return f"its program has the input {program.inputs[0].target.name}; none is exported yet"
-    if draws != 1:
-        return f"its program draws {draws} symbols a site; only one is exported yet"
+    if len(draws) != 1:
+        return f"its program draws {len(draws)} symbols a site; only one is exported yet"
     for instruction in program.instructions:
         for term in instruction.terms if isinstance(instruction, Sum) else ():
             if isinstance(term, Look) and term.ref.dx < -1:
@@ -113,8 +133,10 @@ def checked_top_p(value: Any) -> float | str | None:
     return None if number == 1 else number
 
 
-def checked_stop(value: Any, classes: int) -> int | None:
+def checked_stop(value: Any, classes: int, program: Program) -> int | None:
     """A symbol, or None."""
+    if value is not None and program.shape is not None:
+        raise ValueError(f"export: stop must be None for images, got {value!r}")
     return None if value is None else _whole("stop", value, classes)
 
 

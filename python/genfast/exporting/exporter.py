@@ -31,18 +31,19 @@ def export(
 ) -> Report:
     """Writes a model's whole sampler as one ONNX file, once ONNX Runtime has drawn with it rightly.
 
-    `path` becomes a saved model that `genfast.load` reads, with `1/model.onnx` in it: seeds and
-    prompts in, samples out, on any ONNX Runtime, with neither genfast nor PyTorch. Beside it stand
-    `path_step`, one site with its states as inputs and outputs, and on demand `path_uniforms`,
-    whose random numbers are an input. Each has a config.json that says what its graph wants.
+    `path` becomes a saved model that `genfast.load` reads, with `1/model.onnx` in it: seeds, and
+    prompts or given pixels in, samples out, on any ONNX Runtime, with neither genfast nor PyTorch.
+    Beside it stand `path_step`, one site of a sequence or one row of an image with its states as
+    inputs and outputs, and on demand `path_uniforms`, whose random numbers are an input. Each has a
+    config.json that says what its graph wants.
 
     Args:
-        model: A model with a program, such as `SequenceModel`, that can be saved.
+        model: A model with a program, such as `SequenceModel` or `PixelCNN`, that can be saved.
         path: The folder; made where it is missing, replaced where it holds a model.
         top_k: Keeps the k best classes in every draw; "input" makes it an input of the graph; None
             or 0 for off.
         top_p: Keeps the best classes up to this mass; "input" likewise; None or 1 for off.
-        stop: Symbol after which a row ends.
+        stop: Symbol after which a row ends; None for images.
         step: Whether to write `path_step`.
         uniforms: Whether to write `path_uniforms`.
         progress: Whether to show what takes long, where standard error is a terminal.
@@ -67,14 +68,16 @@ def export(
     folders = checked_path(path, {kind: suffixes[kind] for kind in suffixes if wanted[kind]})
     k, p = checked_top_k(top_k), checked_top_p(top_p)
     program = exportable(model)
-    ends = checked_stop(stop, model.head.classes)
+    ends = checked_stop(stop, model.head.classes, program)
 
     # Here, so that importing the package needs neither onnx nor onnxruntime.
     from genfast.exporting.folders import write
     from genfast.exporting.graphs import Options, build
     from genfast.exporting.verify import verify
+    from genfast.exporting.verify_images import verify_images
 
     graphs = build(program, Options(k, p, ends), uniforms=uniforms)
-    found = verify(model, graphs, program.multiply_adds, progress)
+    check = verify if program.shape is None else verify_images
+    found = check(model, graphs, program.multiply_adds, progress)
     write(model, {folders[kind]: graphs[kind] for kind in folders})
     return Report.of({folders[kind]: graphs[kind] for kind in folders}, found)

@@ -64,18 +64,19 @@ def _set_aside(path: Path) -> Iterator[None]:
 def _section(model: Any, graph: Graph) -> dict[str, Any]:
     """What config.json says of a graph."""
     symbols = getattr(model, "symbols", None)
-    states = [{"name": name, "width": width} for name, width in graph.states]
+    images = {"shape": graph.shape, "conditions": graph.conditions} if graph.shape else {}
     return {
         "format": _FORMAT,
         "graph": graph.kind,
         "classes": graph.classes,
         "symbols": None if symbols is None else symbols.config(),
+        **images,
         "opset": graph.opset,
         "inputs": graph.inputs,
         "outputs": graph.outputs,
         "top_k": graph.options.top_k,
         "top_p": graph.options.top_p,
         "stop": graph.options.stop,
-        **({"states": states} if graph.kind == "step" else {}),
+        **({"states": [state.config for state in graph.states]} if graph.kind == "step" else {}),
         "sha256": hashlib.sha256(graph.data).hexdigest(),
     }

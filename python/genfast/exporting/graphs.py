@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
+from genfast.exporting.columns import draws_of
 from genfast.exporting.nodes import OPSET
+from genfast.exporting.raster import build_raster
+from genfast.exporting.raster_step import build_raster_step
 from genfast.exporting.sampler import build_sampler
 from genfast.exporting.step import build_step
-from genfast.program import Program
+from genfast.program import Buffer, Program
 
-__all__ = ["Graph", "Options", "build"]
+__all__ = ["Graph", "Options", "State", "build"]
 
 
 @dataclass(frozen=True)
@@ -35,6 +38,29 @@ class Options:
 
 
 @dataclass(frozen=True)
+class State:
+    """A value that a step graph is given and gives back, at first what lies outside.
+
+    Args:
+        name: Of the input; `_next` behind it is the output's.
+        width: Of a sequence's, float32 (N, width).
+        columns: Of an image's, float32 (N, columns, width).
+        symbols: Of an image's of symbols, int64 (N, columns): how many there are, which is what it
+            holds at first. The others are 0 at first.
+    """
+
+    name: str
+    width: int
+    columns: int | None = None
+    symbols: int | None = None
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """As JSON, without what is None."""
+        return {name: value for name, value in vars(self).items() if value is not None}
+
+
+@dataclass(frozen=True)
 class Graph:
     """One graph.
 
@@ -43,14 +69,18 @@ class Graph:
         model: The `onnx.ModelProto`.
         classes: Symbols that it draws from.
         options: What it was built with.
-        states: Name and width of each carried value; of a step graph only.
+        states: Each carried value; of a step graph only.
+        shape: (C, H, W) of an image; None for a sequence.
+        conditions: Size of each condition by its name: labels, or width.
     """
 
     kind: str
     model: Any
     classes: int
     options: Options
-    states: tuple[tuple[str, int], ...] = ()
+    states: tuple[State, ...] = ()
+    shape: tuple[int, int, int] | None = None
+    conditions: dict[str, int] = field(default_factory=dict)
 
     @cached_property
     def data(self) -> bytes:
@@ -76,13 +106,44 @@ class Graph:
 
 def build(program: Program, options: Options, *, uniforms: bool) -> dict[str, Graph]:
     """Every graph of an export by its kind; "uniforms" only on demand."""
+    of = _sequence if program.shape is None else _images
+    kinds = ("sampler", *(("uniforms",) if uniforms else ()), "step")
+    return {kind: of(program, options, kind) for kind in kinds}
+
+
+def _sequence(program: Program, options: Options, kind: str) -> Graph:
     classes = program.instructions[-1].targets[0].vocabulary
-    graphs = {}
-    for kind in ("sampler", *(("uniforms",) if uniforms else ())):
-        given = kind == "uniforms"
-        model = build_sampler(program, uniforms=given, **options.kept, stop=options.stop)
-        graphs[kind] = Graph(kind, model, classes, options)
-    model, states = build_step(program, **options.kept)
-    widths = tuple((state.name, state.border.shape[1]) for state in states)
-    graphs["step"] = Graph("step", model, classes, options, widths)
-    return graphs
+    if kind == "step":
+        model, carried = build_step(program, **options.kept)
+        states = tuple(State(state.name, state.border.shape[1]) for state in carried)
+        return Graph(kind, model, classes, options, states)
+    given = kind == "uniforms"
+    model = build_sampler(program, uniforms=given, **options.kept, stop=options.stop)
+    return Graph(kind, model, classes, options)
+
+
+def _images(program: Program, options: Options, kind: str) -> Graph:
+    assert program.shape is not None
+    states: tuple[State, ...] = ()
+    if kind == "step":
+        model, kept = build_raster_step(program, **options.kept)
+        states = tuple(_state(row.name, row.buffer, program.shape[1]) for row in kept)
+    else:
+        model = build_raster(program, uniforms=kind == "uniforms", **options.kept)
+    return Graph(
+        kind,
+        model,
+        draws_of(program)[0].target.vocabulary,
+        options,
+        states,
+        (program.draws, *program.shape),
+        {given.target.name: _size(given.target) for given in program.inputs},
+    )
+
+
+def _state(name: str, buffer: Buffer, columns: int) -> State:
+    return State(name, buffer.width, columns, buffer.vocabulary or None)
+
+
+def _size(buffer: Buffer) -> int:
+    return buffer.vocabulary or buffer.width

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -83,6 +84,21 @@ class Nodes:
         """A value (N, width) cut into columns of equal width, one block a name."""
         return self.many("Split", [value], names, axis=1, num_outputs=len(names))
 
+    def cut(self, value: str, count: int, axis: int) -> list[str]:
+        """A value cut into `count` equal parts along an axis."""
+        if count == 1:
+            return [value]
+        return self.many("Split", [value], [value] * count, axis=axis, num_outputs=count)
+
+    def columns(self, value: str, blocks: Sequence[range], axis: int = 1) -> str:
+        """Columns of a value, cut out where they lie in one piece, which is far faster."""
+        first, last = blocks[0].start, blocks[-1].stop
+        if all(a.stop == b.start for a, b in pairwise(blocks)):
+            cut = (self.integers(place) for place in (first, last, axis))
+            return self.add("Slice", value, *cut)
+        wanted = np.concatenate([np.arange(block.start, block.stop) for block in blocks])
+        return self.add("Gather", value, self.constant(wanted, np.int64, "columns"), axis=axis)
+
     def cast(self, value: str, to: int) -> str:
         """The value in another type."""
         return self.add("Cast", value, to=to)
@@ -98,12 +114,16 @@ class Nodes:
         some = self.add("Concat", flat, self.integers(least), axis=0)
         return self.add("ReduceMax", some, keepdims=1, name=name)
 
+    def makes(self, value: str) -> bool:
+        """Whether a node of this very graph gives the value."""
+        return any(value in node.output for node in self.nodes)
+
     def prune(self, outputs: Sequence[str]) -> None:
         """Drops the nodes that none of these values needs."""
         needed, kept = set(outputs), []
         for node in reversed(self.nodes):
             if needed & set(node.output):
-                needed |= set(node.input)
+                needed |= set(_read([node]))
                 kept.append(node)
         self.nodes = kept[::-1]
 

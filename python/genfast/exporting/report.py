@@ -24,7 +24,8 @@ class Report:
         paths: The folders, the sampler's first.
         bytes: Bytes of each folder's graph.
         opset: Of the standard operators.
-        loop: How often each operator stands in the sampler's loop over new sites.
+        loop: How often each operator stands in the sampler's loop over new sites, or over pixels.
+        row: The same for the loop over the rows of an image; empty for sequences.
         rest: The same for everything around it, the loop over the prompt included.
         score_gap: Largest error of a score, a share of the scores' scale.
         sites: Drawn sites that were replayed.
@@ -36,6 +37,7 @@ class Report:
     bytes: tuple[int, ...]
     opset: int
     loop: Counter[str]
+    row: Counter[str]
     rest: Counter[str]
     score_gap: float
     sites: int
@@ -49,12 +51,12 @@ class Report:
 
         sampler = next(iter(graphs.values()))
         counts = Counter(operators(sampler.model.graph))
-        loop = {name: n for (name, loops), n in counts.items() if loops == "site"}
-        rest = Counter[str]()
-        for (name, loops), n in counts.items():
-            rest[name] += n if loops != "site" else 0
+        found_in = {"site": Counter[str](), "row": Counter[str](), "": Counter[str]()}
+        for (name, graph), n in counts.items():
+            found_in[graph if graph in found_in else ""][name] += n
         sizes = tuple(len(graph.data) for graph in graphs.values())
-        return cls(tuple(graphs), sizes, sampler.opset, Counter(loop), +rest, **vars(found))
+        loop, row, rest = found_in.values()
+        return cls(tuple(graphs), sizes, sampler.opset, loop, row, rest, **vars(found))
 
     def __str__(self) -> str:
         files = [
@@ -62,11 +64,13 @@ class Report:
             for path, size in zip(self.paths, self.bytes, strict=True)
         ]
         operators = ", ".join(f"{count} {name}" for name, count in sorted(self.loop.items()))
+        rows = [f"a row     {self.row.total()} nodes"] if self.row else []
         skipped = f", {self.skipped} skipped" if self.skipped else ""
         return "\n".join(
             [
                 *files,
                 f"a site    {self.loop.total()} nodes: {operators}",
+                *rows,
                 f"around    {self.rest.total()} nodes; opset {self.opset}",
                 f"verified  {self.sites:,} sites replayed in ONNX Runtime{skipped}; "
                 f"{self.equal_samples:.1%} of whole samples equal the library's",

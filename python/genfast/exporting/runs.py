@@ -77,7 +77,7 @@ def run_step(session: Any, graph: Graph, asked: Asked) -> tuple[Drawn, Tensor]:
     n, sites = chance.shape
     prompt = np.pad(_array(request.prompt), ((0, 0), (0, sites)))
     tokens, scores = np.zeros((n, sites), np.int64), np.zeros((n, sites, graph.classes), np.float32)
-    states = {name: np.zeros((n, width), np.float32) for name, width in graph.states}
+    states = {s.name: np.zeros((n, s.width), np.float32) for s in graph.states}
     fixed = {name: _array(value)[:, None] for name, value in _options(asked).items()}
     fixed = {name: array for name, array in fixed.items() if name in graph.inputs}
     names = ["drawn", "scores", *(f"{name}_next" for name in states)]

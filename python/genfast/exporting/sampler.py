@@ -60,7 +60,7 @@ def build_sampler(
     classes = instruction.target.vocabulary
     options = prepared(nodes, classes, batch, uniform, top_k, top_p)
     start = Site(nodes, program, batch, {})
-    start.run("start", lambda scores: scores)
+    start.run("start", lambda draw, scores: scores)
     begin = run_prompt(nodes, program, batch, start.values)
     drawn = _run_sites(nodes, Site(Nodes(nodes), program, batch, start.values), begin, options)
     _finish(nodes, drawn, stop)
@@ -113,7 +113,7 @@ def _run_sites(nodes: Nodes, site: Site, begin: list[str], options: Options) -> 
     uniform = body.fresh("uniform")
     symbols: list[str] = []
 
-    def drawn(scores: str) -> str:
+    def drawn(_: Draw, scores: str) -> str:
         mine = replace(options, uniform=uniform)
         symbols.append(draw(body, scores, site.classes, mine))
         return symbols[0]

@@ -7,7 +7,7 @@ from typing import Any
 from genfast.exporting.draw import draw, opened, prepared
 from genfast.exporting.nodes import FLOAT, INT64, Nodes, value_info
 from genfast.exporting.site import Carried, Site, types_of
-from genfast.program import Program
+from genfast.program import Draw, Program
 
 __all__ = ["build_step"]
 
@@ -35,7 +35,7 @@ def build_step(
     options = prepared(nodes, site.classes, batch, uniform, top_k, top_p)
     found: dict[str, str] = {}
 
-    def drawn(scores: str) -> str:
+    def drawn(_: Draw, scores: str) -> str:
         found["scores"] = nodes.add("Identity", scores)
         found["drawn"] = draw(nodes, scores, site.classes, options, keepdims=1)
         return found["drawn"]

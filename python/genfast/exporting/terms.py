@@ -11,9 +11,9 @@ from genfast.program import Add, Look, Mat
 from genfast.program.instructions import Array, Term
 
 if TYPE_CHECKING:
-    from genfast.exporting.site import Site
+    from genfast.exporting.place import Place
 
-__all__ = ["WHOLE", "Columns", "chain"]
+__all__ = ["WHOLE", "Columns", "chain", "numbers"]
 
 #: Which columns of a sum are asked for, in this order; `WHOLE` for all.
 Columns = tuple[range, ...]
@@ -24,7 +24,7 @@ _Running = str | Array | None
 
 
 def chain(
-    site: Site, terms: Sequence[Term], bias: Array | None, columns: Columns, name: str
+    place: Place, terms: Sequence[Term], bias: Array | None, columns: Columns, name: str
 ) -> str:
     """Some columns of `bias + terms`, float32 (N, width).
 
@@ -35,20 +35,20 @@ def chain(
     for kind, translate in _TERMS.items():
         own = [term for term in terms if isinstance(term, kind)]
         if own:
-            running = translate(site, own, columns, running, name)
+            running = translate(place, own, columns, running, name)
     assert running is not None
-    return running if isinstance(running, str) else site.rows(running[None])
+    return running if isinstance(running, str) else place.rows(running[None])
 
 
 def _looks(
-    site: Site, looks: Sequence[Look], columns: Columns, running: _Running, name: str
+    place: Place, looks: Sequence[Look], columns: Columns, running: _Running, name: str
 ) -> str:
     rows: list[str] = []
     for look in looks:
         bias = running if not rows and isinstance(running, np.ndarray) else None
         table = _table(look, columns, bias)
-        rows.append(site.look(look.ref, table, (look, columns), name))
-    return site.sum(rows)
+        rows.append(place.look(look.ref, table, (look, columns), name))
+    return place.sum(rows)
 
 
 def _table(look: Look, columns: Columns, bias: Array | None) -> Callable[[slice], Array]:
@@ -61,27 +61,23 @@ def _table(look: Look, columns: Columns, bias: Array | None) -> Callable[[slice]
     return rows
 
 
-def _adds(site: Site, adds: Sequence[Add], columns: Columns, running: _Running, name: str) -> str:
-    values = [] if running is None else [_value(site, running)]
+def _adds(place: Place, adds: Sequence[Add], columns: Columns, running: _Running, name: str) -> str:
+    values = [] if running is None else [_value(place, running)]
     for add in adds:
-        value = site.read(add.ref)
-        if columns:
-            wanted = site.nodes.constant(_numbers(columns), np.int64, "columns")
-            value = site.nodes.add("Gather", value, wanted, axis=1)
-        values.append(value)
-    return site.sum(values)
+        values.append(place.part(add.ref, columns))
+    return place.sum(values)
 
 
-def _mats(site: Site, mats: Sequence[Mat], columns: Columns, running: _Running, name: str) -> str:
+def _mats(place: Place, mats: Sequence[Mat], columns: Columns, running: _Running, name: str) -> str:
     read = "+".join(mat.ref.buffer.name for mat in mats)
-    weight = site.nodes.weight(
+    weight = place.nodes.weight(
         (*mats, columns),
         lambda: np.concatenate([_of(mat.weight.T, columns) for mat in mats]),
         f"{name}.{read}",
     )
-    start = [] if running is None else [_value(site, running)]
-    joined = site.joined([mat.ref for mat in mats])
-    return site.nodes.add("Gemm", joined, weight, *start, name=name)
+    start = [] if running is None else [_value(place, running)]
+    joined = place.joined([mat.ref for mat in mats])
+    return place.nodes.add("Gemm", joined, weight, *start, name=name)
 
 
 # In the order in which a chain takes them.
@@ -90,12 +86,13 @@ _TERMS: dict[type[Term], Callable[..., str]] = {Look: _looks, Add: _adds, Mat: _
 
 def _of(array: Array, columns: Columns) -> Array:
     """These columns of the last axis."""
-    return array[..., _numbers(columns)] if columns else array
+    return array[..., numbers(columns)] if columns else array
 
 
-def _numbers(columns: Columns) -> Any:
+def numbers(columns: Columns) -> Any:
+    """These columns one by one."""
     return np.concatenate([np.arange(block.start, block.stop) for block in columns])
 
 
-def _value(site: Site, running: str | Array) -> str:
-    return running if isinstance(running, str) else site.nodes.constant(running, name="bias")
+def _value(place: Place, running: str | Array) -> str:
+    return running if isinstance(running, str) else place.nodes.constant(running, name="bias")

@@ -17,7 +17,7 @@ from genfast.random import INDEX_LIMIT, fold
 from genfast.sampling import Request, sample
 from genfast.testing import replay_drawn
 
-__all__ = ["Found", "verify"]
+__all__ = ["Found", "cycle", "each", "shown", "verify"]
 
 # Multiply-adds, and numbers of scores, that a verification may take for one graph; sites.
 _WORK, _SCORES = 1e9, 4e6
@@ -54,7 +54,7 @@ def verify(model: Any, graphs: dict[str, Graph], multiply_adds: int, progress: b
     batches = [(1, sites // 5), (7, sites // 7)]
     found: list[tuple[int, int, float, float]] = []
     long = sites * multiply_adds * len(graphs) > _SHOWN_WORK
-    with _shown(progress and long) as show:
+    with shown(progress and long) as show:
         for kind, graph in graphs.items():
             session = open_session(graph)
             for number, (n, length) in enumerate(batches):
@@ -94,25 +94,25 @@ def _asked(model: Any, options: Options, number: int, n: int, length: int) -> As
     request = Request(
         seed=torch.tensor(seeds),
         index=(row * 1_000_003 + number * (INDEX_LIMIT - 1)) % INDEX_LIMIT,
-        temperature=_cycle(n, 1.0, 0.8, 0.0, 1.5),
-        top_k=_each(options.top_k, n, 0, 1, 2, 40),
-        top_p=_each(options.top_p, n, 1.0, 0.9, 0.5),
+        temperature=cycle(n, 1.0, 0.8, 0.0, 1.5),
+        top_k=each(options.top_k, n, 0, 1, 2, 40),
+        top_p=each(options.top_p, n, 1.0, 0.9, 0.5),
         prompt=prompt,
-        prompt_lengths=_cycle(n, 0, 1, 5, 2, 0, 4) if n > 1 else torch.tensor([3]),
+        prompt_lengths=cycle(n, 0, 1, 5, 2, 0, 4) if n > 1 else torch.tensor([3]),
     )
     lengths = torch.full((n,), length)
     lengths[-1] = length if n == 1 else length // 2
     return Asked(request, lengths, options.stop)
 
 
-def _each(wanted: Any, n: int, *values: Any) -> Tensor | None:
+def each(wanted: Any, n: int, *values: Any) -> Tensor | None:
     """An option of every row: mixed where it is an input."""
     if wanted is None:
         return None
-    return _cycle(n, *values) if wanted == "input" else _cycle(n, wanted)
+    return cycle(n, *values) if wanted == "input" else cycle(n, wanted)
 
 
-def _cycle(n: int, *values: Any) -> Tensor:
+def cycle(n: int, *values: Any) -> Tensor:
     return torch.tensor([values[row % len(values)] for row in range(n)])
 
 
@@ -128,7 +128,7 @@ def _equal(model: Any, drawn: Drawn, asked: Asked) -> float:
 
 
 @contextmanager
-def _shown(wanted: bool) -> Iterator[Any]:
+def shown(wanted: bool) -> Iterator[Any]:
     """A line on standard error that says what goes on; nothing where that is no terminal."""
     if not (wanted and sys.stderr.isatty()):
         yield lambda text: None

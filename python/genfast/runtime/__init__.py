@@ -3,7 +3,7 @@
 ::
 
     name/config.json, 1/model.onnx      Sampler.sample: the whole loop in one run
-    name_step/...                       Sampler.stream: one run a site
+    name_step/...                       Sampler.stream: one run a site, or a row of an image
 
 Files are read, checked against their limits and hashes, and given to ONNX Runtime; nothing in them
 is executed by Python.

@@ -8,16 +8,32 @@ import stat
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from genfast.runtime.symbols import check_symbols
 
-__all__ = ["Exported", "read_bytes", "read_exported"]
+__all__ = ["Exported", "State", "read_bytes", "read_exported"]
 
 #: The format of "sampler" that this file reads.
 FORMAT = 1
 # A config.json holds at most every character there is; protobuf itself stops at 2 GiB.
 _CONFIG_BYTES, _MODEL_BYTES = 2**25, 2**31
+
+
+class State(NamedTuple):
+    """A value that a step graph is given and gives back, 0 at first.
+
+    Args:
+        name: Of the input.
+        width: float32 (N, width), or (N, columns, width) of an image.
+        columns: Of an image's row; None for a sequence.
+        symbols: Of an image's symbols, int64 (N, columns): their number, which stands for 0 above.
+    """
+
+    name: str
+    width: int
+    columns: int | None = None
+    symbols: int | None = None
 
 
 @dataclass(frozen=True)
@@ -27,12 +43,14 @@ class Exported:
     Args:
         path: Its folder.
         graph: "sampler", "uniforms" or "step".
-        classes: Symbols of the vocabulary.
+        classes: Symbols of the vocabulary, or levels of a pixel.
+        shape: (C, H, W) of an image; None for a sequence.
+        conditions: Of an image: labels of "classes", widths of "vector" and "features".
         symbols: What they stand for, or None.
         inputs, outputs: Names of the graph's.
         top_k, top_p: "input", or what the export fixed, None for off.
         stop: The symbol that ends a row, or None.
-        states: Name and width of each recurrent state; of a step graph only.
+        states: Each recurrent state; of a step graph only.
         sha256: Of the model's file.
         step: Name of the folder beside this one that has the step graph, or None.
     """
@@ -40,13 +58,15 @@ class Exported:
     path: Path
     graph: str
     classes: int
+    shape: tuple[int, int, int] | None
+    conditions: dict[str, int]
     symbols: dict[str, Any] | None
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
     top_k: int | str | None
     top_p: float | str | None
     stop: int | None
-    states: tuple[tuple[str, int], ...]
+    states: tuple[State, ...]
     sha256: str
     step: str | None
 
@@ -137,7 +157,11 @@ def _checked(path: Path, where: str, section: dict[str, Any]) -> Exported:
         raise ValueError(f"{where}: {error}") from None
     for name in ("inputs", "outputs"):
         fields[name] = tuple(fields[name])
-    fields["states"] = tuple((s["name"], s["width"]) for s in fields["states"] or ())
+    fields["shape"] = None if fields["shape"] is None else tuple(fields["shape"])
+    fields["conditions"] = fields["conditions"] or {}
+    fields["states"] = tuple(
+        State(*(state.get(name) for name in State._fields)) for state in fields["states"] or ()
+    )
     return Exported(path=path, **fields)
 
 
@@ -159,6 +183,25 @@ def _states(value: Any) -> bool:
         isinstance(value, list)
         and all(isinstance(s, dict) and isinstance(s.get("name"), str) for s in value)
         and all(_integer(s.get("width"), 1) for s in value)
+        and all(
+            s.get(name) is None or _integer(s[name], 1)
+            for s in value
+            for name in ("columns", "symbols")
+        )
+    )
+
+
+def _shape(value: Any) -> bool:
+    return value is None or (
+        isinstance(value, list) and len(value) == 3 and all(_integer(side, 1) for side in value)
+    )
+
+
+def _conditions(value: Any) -> bool:
+    return value is None or (
+        isinstance(value, dict)
+        and not value.keys() - {"classes", "vector", "features"}
+        and all(_integer(size, 1) for size in value.values())
     )
 
 
@@ -178,6 +221,8 @@ def _neighbour(value: Any) -> bool:
 _FIELDS: dict[str, tuple[Callable[[Any], bool], str]] = {
     "graph": (lambda v: v in ("sampler", "uniforms", "step"), "sampler, uniforms or step"),
     "classes": (lambda v: _integer(v, 1), "an integer of at least 1"),
+    "shape": (_shape, "three sides of at least 1, or null"),
+    "conditions": (_conditions, "sizes of classes, vector and features"),
     "symbols": (lambda v: v is None or isinstance(v, dict), "an object or null"),
     "inputs": (_names, "a list of names"),
     "outputs": (_names, "a list of names"),

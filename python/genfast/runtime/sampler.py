@@ -1,4 +1,4 @@
-"""Sampler: whole draws by the sampler's graph, endless ones by the step graph beside it."""
+"""Sampler: whole draws by the sampler's graph, site by site by the step graph beside it."""
 
 from __future__ import annotations
 
@@ -11,24 +11,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from genfast.runtime import symbols
-from genfast.runtime.engine import Provider, open_session
+from genfast.runtime.engine import Provider
 from genfast.runtime.folder import Exported, read_exported
+from genfast.runtime.images import conditions, given_levels, refuse
+from genfast.runtime.opening import OPTIONS, open_graph
 from genfast.runtime.rows import DRAW_LIMIT, Prompt, Rows, integer, whole_rows
-from genfast.runtime.streaming import sites
+from genfast.runtime.streaming import image_rows, sites
 from genfast.runtime.uniforms import uniforms
 
 __all__ = ["Drawn", "Sampler"]
 
 Integers = NDArray[np.int64]
-
-# What each graph may be given; it names those that it has.
-_INPUTS = {
-    "sampler": {"seed", "index"},
-    "uniforms": {"uniforms"},
-    "step": {"symbol", "uniform"},
-}
-_WHOLE = {"length", "prompt", "prompt_length"}
-_OPTIONS = {"temperature", "top_k", "top_p"}
 
 
 @dataclass(frozen=True)
@@ -36,8 +29,8 @@ class Drawn:
     """What `Sampler.sample` drew.
 
     Args:
-        values: int64 (N, T), the new sites alone; 0 behind a row's length.
-        lengths: int64 (N,), new sites of each row, the stop symbol included.
+        values: int64 (N, T), the new sites alone, 0 behind a row's length; or (N, C, H, W) images.
+        lengths: int64 (N,), new sites of each row, the stop symbol included; of images all pixels.
         seed: The seed that gives these values again; int64 (N,) when every row had its own.
     """
 
@@ -65,9 +58,11 @@ class Sampler:
             does not run; one line says what.
 
     Example:
-        sampler = Sampler("digits")
+        sampler = Sampler("characters")
         drawn = sampler.sample(4, 200, seed=0, temperature=0.8)
         print(sampler.decode(drawn.values[0, : drawn.lengths[0]]))
+
+        print(Sampler("digits").sample(4, seed=0, classes=[3, 1, 4, 1]).values)
     """
 
     def __init__(
@@ -82,13 +77,18 @@ class Sampler:
         if self._exported.graph == "step":
             raise ValueError(f"Sampler: {path} has a step graph; give the sampler's own folder")
         self._engine = (device, providers, threads)
-        self._session = _session(self._exported, *self._engine)
+        self._session = open_graph(self._exported, *self._engine)
         self._step: tuple[Exported, Any] | None = None
 
     @property
     def classes(self) -> int:
-        """Symbols of the vocabulary."""
+        """Symbols of the vocabulary, or levels of a pixel."""
         return self._exported.classes
+
+    @property
+    def shape(self) -> tuple[int, int, int] | None:
+        """(C, H, W) of an image; None for a sampler of sequences."""
+        return self._exported.shape
 
     @property
     def providers(self) -> list[str]:
@@ -98,7 +98,7 @@ class Sampler:
     def sample(
         self,
         n: int,
-        length: int | Any,
+        length: int | Any | None = None,
         *,
         seed: int | Any | None = None,
         index: int | Any = 0,
@@ -108,11 +108,18 @@ class Sampler:
         top_k: int | Any | None = None,
         top_p: float | Any | None = None,
         stop: int | Any | None = None,
+        classes: int | Any | None = None,
+        vector: Any | None = None,
+        features: Any | None = None,
+        given: tuple[Any, Any] | None = None,
     ) -> Drawn:
-        """Draws new sites of `n` sequences; every option is one for all rows, or (N,).
+        """Draws `n` samples; every option is one for all rows, or (N,).
+
+        Sequences take `length`, `prompt`, `prompt_lengths` and `stop`; images `given`, and the
+        conditions that the model was made with.
 
         Args:
-            n: Sequences; 0 gives arrays of no rows.
+            n: Samples; 0 gives arrays of no rows.
             length: New sites.
             seed: 0 <= seed < 2**63; None takes 63 bits from the system, and the result has them.
             index: Row i gets `index + i`; an array is used as it is.
@@ -123,6 +130,11 @@ class Sampler:
             top_p: Keeps the best classes up to this mass, 1 for off; likewise.
             stop: Symbol after which a row ends, -1 for none; the exported one when None. One that
                 was not exported is cut off here, after all sites were drawn.
+            classes: Labels, one for all or (N,).
+            vector: Numbers (N, V).
+            features: Numbers (N, F, H, W).
+            given: An image (N, C, H, W) and a mask bool (N, 1, H, W) or (N, C, H, W), True where
+                the image is taken as it is. A pixel sees those before it in raster order.
 
         Raises:
             ValueError: An argument is wrong; the message names it, what was expected, what came.
@@ -130,6 +142,12 @@ class Sampler:
         n = integer("n", n)
         options = {"seed": seed, "index": index, "temperature": temperature}
         rows = Rows.of(self._exported, n, **options, top_k=top_k, top_p=top_p)
+        told = {"classes": classes, "vector": vector, "features": features}
+        if self._exported.shape is not None:
+            ends = {"prompt": prompt, "prompt_lengths": prompt_lengths, "stop": stop}
+            refuse(self._exported, length=length, **ends)
+            return self._draw_images(n, rows, given, told)
+        refuse(self._exported, **told, given=given)
         lengths = whole_rows("length", length, n, DRAW_LIMIT)
         before = Prompt.of(prompt, prompt_lengths, n, self.classes)
         stops = self._stops(stop, n)
@@ -138,6 +156,16 @@ class Sampler:
         fed = self._feeds(rows, before, lengths)
         values, ends = self._session.run(["values", "lengths"], fed)
         values, lengths = _cut(values, ends[:, 0], stops)
+        return Drawn(values, lengths, rows.drawn_seed)
+
+    def _draw_images(self, n: int, rows: Rows, given: Any, told: dict[str, Any]) -> Drawn:
+        fed = self._image_feeds(n, rows, given, told)
+        channels, height, width = self._exported.shape or (0, 0, 0)
+        lengths = np.full(n, height * width)
+        if n == 0:
+            return Drawn(np.zeros((0, channels, height, width), np.int64), lengths, rows.drawn_seed)
+        named = {name: fed[name] for name in self._exported.inputs}
+        (values,) = self._session.run(["values"], named)
         return Drawn(values, lengths, rows.drawn_seed)
 
     def stream(
@@ -151,13 +179,17 @@ class Sampler:
         prompt_lengths: Any | None = None,
         top_k: int | Any | None = None,
         top_p: float | Any | None = None,
+        classes: int | Any | None = None,
+        vector: Any | None = None,
+        features: Any | None = None,
+        given: tuple[Any, Any] | None = None,
     ) -> Iterator[Integers]:
-        """Draws `n` sequences without end, one site at a time, by the step graph.
+        """Draws `n` samples by the step graph: sequences site by site, images row by row.
 
         Arguments are as for `sample`.
 
         Returns:
-            An iterator of int64 (N,).
+            An iterator of int64 (N,) without end; or of the H rows of images, int64 (N, C, W).
 
         Raises:
             OSError: The step graph's folder is missing.
@@ -167,6 +199,12 @@ class Sampler:
         exported, session = self._step_graph()
         options = {"seed": seed, "index": index, "temperature": temperature}
         rows = Rows.of(exported, n, **options, top_k=top_k, top_p=top_p)
+        told = {"classes": classes, "vector": vector, "features": features}
+        if exported.shape is not None:
+            refuse(exported, prompt=prompt, prompt_lengths=prompt_lengths)
+            fed = self._image_feeds(n, rows, given, told) | {"uniforms": self._image_uniforms(rows)}
+            return image_rows(session, exported, fed)
+        refuse(exported, **told, given=given)
         before = Prompt.of(prompt, prompt_lengths, n, self.classes)
         return sites(session, exported, rows, before)
 
@@ -196,13 +234,27 @@ class Sampler:
 
     def _feeds(self, rows: Rows, prompt: Prompt, lengths: Integers) -> dict[str, Any]:
         """What the graph asks for, each a column (N, 1)."""
-        columns = {name: getattr(rows, name) for name in ("seed", "index", *_OPTIONS)}
+        columns = {name: getattr(rows, name) for name in ("seed", "index", *OPTIONS)}
         columns |= {"length": lengths, "prompt_length": prompt.lengths}
         fed = {name: array[:, None] for name, array in columns.items()} | {"prompt": prompt.symbols}
         if self._exported.graph == "uniforms":
             total = int((prompt.lengths + lengths).max())
             fed["uniforms"] = uniforms(rows.seed, rows.index, np.zeros_like(rows.seed), total)
         return {name: fed[name] for name in self._exported.inputs}
+
+    def _image_feeds(self, n: int, rows: Rows, given: Any, told: dict[str, Any]) -> dict[str, Any]:
+        """All that a graph of images may ask for; uniforms only where it does."""
+        columns = {name: getattr(rows, name)[:, None] for name in ("seed", "index", *OPTIONS)}
+        fed = columns | conditions(self._exported, n, **told)
+        fed["given"] = given_levels(self._exported, n, given)
+        if self._exported.graph == "uniforms":
+            fed["uniforms"] = self._image_uniforms(rows)
+        return fed
+
+    def _image_uniforms(self, rows: Rows) -> NDArray[np.float32]:
+        """float32 (N, draws), those of every image, pixel by pixel."""
+        draws = int(np.prod(self._exported.shape or (0,)))
+        return uniforms(rows.seed, rows.index, np.zeros_like(rows.seed), draws)
 
     def _step_graph(self) -> tuple[Exported, Any]:
         """The step graph and its session, opened once."""
@@ -211,28 +263,11 @@ class Sampler:
             if name is None:
                 raise ValueError(f"Sampler: {self._exported.path} has no step graph")
             step = read_exported(self._exported.path.resolve().parent / name)
-            if step.graph != "step" or step.classes != self.classes:
+            same = (step.classes, step.shape) == (self.classes, self.shape)
+            if step.graph != "step" or not same:
                 raise ValueError(f"Sampler: {step.path} has no step graph of this sampler")
-            self._step = step, _session(step, *self._engine)
+            self._step = step, open_graph(step, *self._engine)
         return self._step
-
-
-def _session(exported: Exported, *engine: Any) -> Any:
-    """A session of a graph whose inputs and outputs are those that config.json names."""
-    session = open_session(exported.model(), str(exported.model_path), *engine)
-    known = _INPUTS[exported.graph] | _OPTIONS
-    known |= {name for name, _ in exported.states} if exported.graph == "step" else _WHOLE
-    for kind, named, there in (
-        ("inputs", exported.inputs, session.get_inputs()),
-        ("outputs", exported.outputs, session.get_outputs()),
-    ):
-        found = sorted(value.name for value in there)
-        if found != sorted(named) or (kind == "inputs" and not set(named) <= known):
-            raise ValueError(
-                f"Sampler: {exported.model_path} has {kind} {found}, config.json says "
-                f"{sorted(named)}"
-            )
-    return session
 
 
 def _cut(values: Integers, lengths: Integers, stops: Integers) -> tuple[Integers, Integers]:

@@ -1,4 +1,4 @@
-"""The step graph, run once a site, its states handed from one run to the next."""
+"""The step graph, run once a site or row, its states handed from one run to the next."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from genfast.runtime.folder import Exported
+from genfast.runtime.folder import Exported, State
 from genfast.runtime.rows import Prompt, Rows
 from genfast.runtime.uniforms import uniforms
 
-__all__ = ["sites"]
+__all__ = ["image_rows", "sites"]
 
 Integers = NDArray[np.int64]
 
@@ -25,7 +25,7 @@ class _Step:
 
     def __init__(self, session: Any, exported: Exported, rows: Rows) -> None:
         self._session, self._start, n = session, exported.classes, len(rows.seed)
-        self._states = {name: np.zeros((n, width), np.float32) for name, width in exported.states}
+        self._states = {s.name: np.zeros((n, s.width), np.float32) for s in exported.states}
         options = {name: getattr(rows, name) for name in ("temperature", "top_k", "top_p")}
         self._options = {k: v[:, None] for k, v in options.items() if k in exported.inputs}
         self._outputs = ["drawn", *(f"{name}_next" for name in self._states)]
@@ -75,3 +75,35 @@ def sites(session: Any, exported: Exported, rows: Rows, prompt: Prompt) -> Itera
             step.advance(block[:, column])
             yield step.symbol
         position = position + _CHUNK
+
+
+def image_rows(
+    session: Any, exported: Exported, fed: dict[str, NDArray[Any]]
+) -> Iterator[Integers]:
+    """Draws images row by row.
+
+    Args:
+        session: Of the step graph.
+        exported: What config.json says of it.
+        fed: What the sampler's graph is fed, and `uniforms`, float32 (N, C H W).
+
+    Returns:
+        An iterator of int64 (N, C, W), of all rows from the top.
+    """
+    n, _, height, _ = fed["given"].shape
+    chance = fed["uniforms"].reshape(n, height, -1)
+    states = {state.name: _above(state, n) for state in exported.states}
+    outputs = ["drawn", *(f"{name}_next" for name in states)]
+    for y in range(height):
+        here = {name: value[:, :, y] if value.ndim == 4 else value for name, value in fed.items()}
+        here |= {"uniform": chance[:, y], **states}
+        drawn, *after = session.run(outputs, {name: here[name] for name in exported.inputs})
+        states = dict(zip(states, after, strict=True))
+        yield drawn
+
+
+def _above(state: State, n: int) -> NDArray[Any]:
+    """What a state is above the image."""
+    if state.symbols is not None:
+        return np.full((n, state.columns or 0), state.symbols)
+    return np.zeros((n, state.columns or 0, state.width), np.float32)
