@@ -35,7 +35,7 @@ static void fill_uniforms(
 #define GENFAST_KERNELS(name)                                  \
   {name,                                                       \
    GENFAST_ISA_NAMESPACE::kLanes,                              \
-   GENFAST_ISA_NAMESPACE::sum,                                 \
+   GENFAST_ISA_NAMESPACE::sums,                                \
    GENFAST_ISA_NAMESPACE::draw_categorical,                    \
    GENFAST_ISA_NAMESPACE::fill_uniforms,                       \
    GENFAST_ISA_NAMESPACE::map<GENFAST_ISA_NAMESPACE::exp>,     \

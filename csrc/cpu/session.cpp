@@ -12,12 +12,18 @@ using core::require;
 using program::Kind;
 
 Session::Session(std::shared_ptr<const Executor> executor, int64_t batch)
-    : executor_(std::move(executor)), batch_(batch) {
+    : Session(std::move(executor), batch, 1) {}
+
+Session::Session(std::shared_ptr<const Executor> executor, int64_t batch, int flight)
+    : executor_(std::move(executor)),
+      batch_(batch),
+      flight_(flight),
+      layouts_(executor_->layouts(flight)) {
   require(
       batch > 0 && batch < (int64_t{1} << 31), "Session: batch must be in [1, 2**31), got ", batch);
   const std::vector<program::Buffer>& buffers = executor_->program().buffers();
   for (size_t i = 0; i < buffers.size(); ++i) {
-    const Layout& layout = executor_->layouts()[i];
+    const Layout& layout = layouts_[i];
     const size_t size = static_cast<size_t>(layout.slots * batch * layout.stride);
     // A whole vector may be loaded behind the last row.
     floats_.emplace_back(buffers[i].kind == Kind::kF32 ? size + 16 : 0);
@@ -34,7 +40,7 @@ Session::~Session() = default;
 
 float* Session::floats(const program::Ref& ref, int64_t y, int64_t x) {
   const size_t buffer = static_cast<size_t>(ref.buffer);
-  const Layout& layout = executor_->layouts()[buffer];
+  const Layout& layout = layouts_[buffer];
   return floats_[buffer].data() + layout.slot(y + ref.dy, x + ref.dx) * batch_ * layout.stride;
 }
 
@@ -43,7 +49,7 @@ int32_t* Session::symbols(const program::Ref& ref, int64_t y, int64_t x, int thr
   const bool own = barrier_ != nullptr && thread > 0;
   core::Aligned<int32_t>& all =
       own ? own_symbols_[static_cast<size_t>(thread) - 1][buffer] : symbols_[buffer];
-  return all.data() + executor_->layouts()[buffer].slot(y + ref.dy, x + ref.dx) * batch_;
+  return all.data() + layouts_[buffer].slot(y + ref.dy, x + ref.dx) * batch_;
 }
 
 void Session::copy_symbols() {
@@ -89,7 +95,7 @@ void Session::input(int buffer, const core::Tensor& values) {
   require(op == program::Op::kInput, "input: ", target.name, " is not an input");
   if (target.kind == Kind::kF32) {
     const float* from = elements<const float>(values, target.name.c_str(), {batch_, target.width});
-    const int64_t stride = executor_->layouts()[static_cast<size_t>(buffer)].stride;
+    const int64_t stride = layouts_[static_cast<size_t>(buffer)].stride;
     for (int64_t row = 0; row < batch_; ++row)
       std::copy_n(
           from + row * target.width, target.width,
@@ -124,14 +130,42 @@ void Session::bind(
   if (forced != nullptr) bound.forced = elements<const int64_t>(*forced, "forced", shape);
   if (log_probs != nullptr) bound.log_probs = elements<float>(*log_probs, "log_probs", shape);
   if (scores != nullptr) {
-    require(draws == 1, "scores: a program of one draw a site has them, this one has ", draws);
-    for (const program::Instruction& instruction : executor_->program().instructions())
-      if (instruction.op == program::Op::kDraw)
-        bound.classes =
-            executor_->program().buffers()[static_cast<size_t>(instruction.targets[0])].vocabulary;
-    bound.scores = elements<float>(*scores, "scores", {batch_, bound.columns, bound.classes});
+    for (const program::Instruction& instruction : executor_->program().instructions()) {
+      if (instruction.op != program::Op::kDraw) continue;
+      const int64_t classes =
+          executor_->program().buffers()[static_cast<size_t>(instruction.targets[0])].vocabulary;
+      require(
+          bound.classes == 0 || bound.classes == classes,
+          "scores: all draws of a site must be of as many classes, got ", bound.classes, " and ",
+          classes);
+      bound.classes = classes;
+    }
+    std::vector<int64_t> scores_shape = {batch_, bound.columns, draws, bound.classes};
+    if (draws == 1 && scores->shape.size() == 3) scores_shape.erase(scores_shape.begin() + 2);
+    bound.scores = elements<float>(*scores, "scores", scores_shape);
   }
   bound_ = bound;
+  inputs_.clear();
+}
+
+void Session::bind_inputs(const std::map<int, core::Tensor>& inputs) {
+  const Busy busy(busy_);
+  const program::Program& program = executor_->program();
+  std::map<int, const float*> found;
+  for (const auto& [buffer, values] : inputs) {
+    require(
+        buffer >= 0 && buffer < static_cast<int>(program.buffers().size()), "inputs: no buffer ",
+        buffer);
+    const program::Buffer& target = program.buffers()[static_cast<size_t>(buffer)];
+    const program::Instruction& writer = program.instructions()[static_cast<size_t>(target.writer)];
+    require(
+        writer.op == program::Op::kInput && writer.phase == program::Phase::kRow,
+        "inputs: ", target.name, " is not an input known ahead of each row");
+    const std::string name = "inputs: " + target.name;
+    found[buffer] =
+        elements<const float>(values, name.c_str(), {batch_, bound_.columns, target.width});
+  }
+  inputs_ = std::move(found);
 }
 
 void Session::check_advance(int64_t first, int64_t count, int threads) const {
@@ -146,9 +180,31 @@ void Session::check_advance(int64_t first, int64_t count, int threads) const {
       !raster || position_ + count <= program.rows() * program.columns(), "advance: ", count,
       " sites from site ", position_, " on leave the image of ",
       program.rows() * program.columns());
+  if (count > 0) check_inputs(first, count);
   if (failed_)
     throw std::runtime_error("Session: a draw failed; restore a state or make a new session");
   if (bound_.forced != nullptr) check_forced(first, count);
+}
+
+// Inputs known ahead of a row are read when the row begins, all of it.
+void Session::check_inputs(int64_t first, int64_t count) const {
+  const program::Program& program = executor_->program();
+  bool any = false;
+  for (const program::Instruction& instruction : program.instructions()) {
+    if (instruction.op != program::Op::kInput || instruction.phase != program::Phase::kRow)
+      continue;
+    any = true;
+    require(
+        inputs_.count(instruction.targets[0]) > 0, "advance: bind the input ",
+        program.buffers()[static_cast<size_t>(instruction.targets[0])].name, " first");
+  }
+  if (!any || !is_raster()) return;
+  const int64_t columns = program.columns();
+  const int64_t last_row = (position_ + count - 1) / columns * columns;
+  require(
+      last_row < position_ || first + last_row - position_ + columns <= bound_.columns,
+      "advance: the row of ", columns, " sites that begins at site ", last_row, " must lie in the ",
+      bound_.columns, " bound columns, for its inputs are read at once");
 }
 
 void Session::check_forced(int64_t first, int64_t count) const {

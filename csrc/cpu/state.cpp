@@ -15,7 +15,7 @@ using program::Kind;
 void Session::fill_border(int buffer, int64_t row_begin, int64_t row_end) {
   const size_t index = static_cast<size_t>(buffer);
   const program::Buffer& described = executor_->program().buffers()[index];
-  const Layout& layout = executor_->layouts()[index];
+  const Layout& layout = layouts_[index];
   for (int64_t slot = 0; slot < layout.slots; ++slot) {
     const int64_t begin = (slot * batch_ + row_begin) * layout.stride;
     const int64_t end = (slot * batch_ + row_end) * layout.stride;
@@ -58,11 +58,12 @@ void Session::select(const core::Tensor& rows) {
   const Busy busy(busy_);
   const std::vector<int64_t> kept = checked_rows(rows);
   require(!kept.empty(), "select: rows must name at least one row");
+  lay_out(1);
   Session next(executor_, static_cast<int64_t>(kept.size()));
   for (size_t to = 0; to < kept.size(); ++to) {
     const size_t from = static_cast<size_t>(kept[to]);
     for (size_t i = 0; i < floats_.size(); ++i) {
-      const Layout& layout = executor_->layouts()[i];
+      const Layout& layout = layouts_[i];
       for (size_t slot = 0; slot < static_cast<size_t>(layout.slots); ++slot) {
         const size_t stride = static_cast<size_t>(layout.stride);
         const size_t source = (slot * static_cast<size_t>(batch_) + from) * stride;
@@ -84,6 +85,7 @@ void Session::select(const core::Tensor& rows) {
   top_k_ = std::move(next.top_k_);
   top_p_ = std::move(next.top_p_);
   bound_ = Bound{};
+  inputs_.clear();
   frames_.clear();
 }
 
@@ -108,6 +110,12 @@ uint64_t Session::shape_hash() const {
 std::string Session::state() const {
   const Busy busy(busy_);
   if (failed_) throw std::runtime_error("Session: a draw failed; there is no state to keep");
+  if (flight_ > 1) {
+    Session plain(executor_, batch_, 1);
+    copy_kept_to(&plain);
+    plain.position_ = position_;
+    return plain.state();
+  }
   const StateHeader header{shape_hash(), batch_, position_};
   std::string bytes(reinterpret_cast<const char*>(&header), sizeof header);
   for (const core::Aligned<float>& buffer : floats_)
@@ -119,11 +127,12 @@ std::string Session::state() const {
 
 void Session::restore(const std::string& state) {
   const Busy busy(busy_);
+  lay_out(1);
   StateHeader header{};
   if (state.size() >= sizeof header) std::memcpy(&header, state.data(), sizeof header);
   require(
       header.shape == shape_hash() && header.batch == batch_ &&
-          state.size() == sizeof header + scratch_bytes() && header.position >= 0,
+          state.size() == sizeof header + kept_bytes() && header.position >= 0,
       "restore: state must be one of this program, of a batch of ", batch_, ", got ", state.size(),
       " other bytes");
   const char* from = state.data() + sizeof header;
@@ -148,10 +157,49 @@ void Session::clamp_symbols() {
   }
 }
 
-size_t Session::scratch_bytes() const {
+// Room for `flight` rows of an image begun and not finished.
+void Session::lay_out(int flight) {
+  if (flight == flight_) return;
+  Session other(executor_, batch_, flight);
+  copy_kept_to(&other);
+  floats_ = std::move(other.floats_);
+  symbols_ = std::move(other.symbols_);
+  layouts_ = std::move(other.layouts_);
+  flight_ = flight;
+  frames_.clear();
+}
+
+// The rows that somebody still reads, this one too; above the image they hold the border.
+void Session::copy_kept_to(Session* other) const {
+  const int64_t y = is_raster() ? position_ / executor_->program().columns() : 0;
+  for (size_t i = 0; i < layouts_.size(); ++i) {
+    const Layout& from = layouts_[i];
+    const Layout& to = other->layouts_[i];
+    const int64_t floats = from.row_slots * batch_ * from.stride;
+    for (int64_t row = y - from.up; row <= y; ++row) {
+      const int64_t source = (row & from.row_mask) * floats;
+      const int64_t target = (row & to.row_mask) * floats;
+      if (symbols_[i].size() > 0)
+        std::copy_n(symbols_[i].data() + source, floats, other->symbols_[i].data() + target);
+      else
+        std::copy_n(floats_[i].data() + source, floats, other->floats_[i].data() + target);
+    }
+  }
+}
+
+size_t Session::kept_bytes() const {
   size_t total = 0;
   for (const core::Aligned<float>& buffer : floats_) total += buffer.bytes();
   for (const core::Aligned<int32_t>& buffer : symbols_) total += buffer.bytes();
+  return total;
+}
+
+// Buffers, and what threads have of their own.
+size_t Session::scratch_bytes() const {
+  size_t total = kept_bytes();
+  for (const Frame& frame : frames_) total += frame.scratch.bytes() + frame.hidden_values.bytes();
+  for (const std::vector<core::Aligned<int32_t>>& own : own_symbols_)
+    for (const core::Aligned<int32_t>& symbols : own) total += symbols.bytes();
   return total;
 }
 
