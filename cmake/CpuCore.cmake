@@ -6,6 +6,7 @@ add_library(
   csrc/cpu/dispatch.cpp
   csrc/cpu/executor.cpp
   csrc/cpu/frame.cpp
+  csrc/cpu/homes.cpp
   csrc/cpu/lags.cpp
   csrc/cpu/measure.cpp
   csrc/cpu/packing.cpp

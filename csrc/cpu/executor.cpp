@@ -29,12 +29,18 @@ std::vector<Reach> reaches(const program::Program& program) {
   return reach;
 }
 
-// Readers load whole vectors past a buffer's end, so a row has one to spare. An odd number of cache
-// lines a row keeps the rows of a tile off each other's cache sets.
-int64_t stride_of(int64_t width) {
+// Readers load whole vectors past a buffer's end, so a row has a line to spare. An odd number of
+// cache lines a row keeps the rows of a tile off each other's cache sets.
+//
+// An image keeps many rows, which have to come from far: there a row is as short as it can be, with
+// nothing to spare where its width is whole vectors.
+int64_t stride_of(int64_t width, program::Order order) {
   constexpr int64_t kLine = 16;
-  const int64_t lines = (width + kLine - 1) / kLine + 1;
-  return (lines | 1) * kLine;
+  constexpr int64_t kSets = 8;  // rows this many lines long meet in few of a cache's sets
+  const int64_t lines = (width + kLine - 1) / kLine;
+  if (order == program::Order::kSequence) return ((lines + 1) | 1) * kLine;
+  const int64_t needed = lines + (width % kLine != 0);
+  return (needed % kSets == 0 ? needed + 1 : needed) * kLine;
 }
 
 int32_t ring(int values) {
@@ -48,7 +54,7 @@ Layout layout_of(
     const Reach& reach,
     int flight) {
   Layout layout;
-  layout.stride = buffer.kind == program::Kind::kSym ? 1 : stride_of(buffer.width);
+  layout.stride = buffer.kind == program::Kind::kSym ? 1 : stride_of(buffer.width, program.order());
   const Phase phase = program.instructions()[static_cast<size_t>(buffer.writer)].phase;
   if (phase == Phase::kStart) return layout;
   if (program.order() == program::Order::kSequence) {
@@ -62,6 +68,10 @@ Layout layout_of(
     layout.column_mask = -1;
     layout.left = reach.left;
     layout.row_slots = static_cast<int32_t>(reach.left + program.columns() + reach.right);
+  } else if (flight > 1) {
+    // Threads write the slots of different rows: far enough apart not to be fetched ahead together.
+    constexpr int64_t kApart = 512;
+    layout.row_slots = static_cast<int32_t>((kApart + layout.stride - 1) / layout.stride);
   }
   layout.slots = (layout.row_mask + 1) * layout.row_slots;
   return layout;
@@ -118,6 +128,10 @@ Executor::Executor(std::shared_ptr<const program::Program> program, const std::s
     relu_of_[i] = relu_behind(*program_, i);
     if (relu_of_[i] >= 0) absorbed_[static_cast<size_t>(relu_of_[i])] = true;
   }
+  std::vector<int64_t> strides;
+  for (const Layout& layout : layouts_)
+    strides.push_back(layout.raster_columns() ? 0 : layout.stride);
+  homes_ = homes_of(*program_, strides, relu_of_);
   if (program_->order() == program::Order::kRaster) lags_ = lags_of(*program_);
 }
 

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "cpu/homes.h"
 #include "cpu/lags.h"
 #include "cpu/packing.h"
 #include "program/program.h"
@@ -49,6 +50,9 @@ class Executor {
   // Of a raster: the sum behind this one that is its relu, stored with it; or -1.
   int relu_of(size_t instruction) const { return relu_of_[instruction]; }
   bool absorbed(size_t instruction) const { return absorbed_[instruction]; }
+  // The buffer in whose memory this one lies: values of a raster's site that are dead when others
+  // are born leave theirs to them, so that a site stays in the first-level cache.
+  size_t home(size_t buffer) const { return homes_[buffer]; }
   const Lags& lags() const { return lags_; }
   int64_t draws() const { return draws_; }
   int64_t matrix_bytes() const { return matrix_bytes_; }
@@ -61,6 +65,7 @@ class Executor {
   std::vector<PackedSum> packed_;  // one an instruction, empty for those that are no sum
   std::vector<int> relu_of_;
   std::vector<bool> absorbed_;
+  std::vector<size_t> homes_;
   Lags lags_;
   int64_t draws_ = 0;
   int64_t matrix_bytes_ = 0;

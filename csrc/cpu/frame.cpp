@@ -86,7 +86,7 @@ Session::Frame Session::make_frame(int thread, int threads) const {
   for (size_t i = 0; i < program.instructions().size(); ++i) {
     const program::Instruction& instruction = program.instructions()[i];
     const PackedSum& packed = executor_->packed(i);
-    SumArgs args = fixed_part(packed, instruction.epilogue, batch);
+    SumArgs args = fixed_part(packed, instruction.epilogue, frame.row_end - frame.row_begin);
     args.row_begin = frame.row_begin;
     args.row_end = frame.row_end;
     args.panel_begin = units ? share(packed.panels, thread, threads) : 0;
@@ -162,7 +162,7 @@ void Session::prepare_frames(int threads) {
                          ? threads
                          : static_cast<int>(std::clamp<int64_t>(batch_, 1, threads));
   if (static_cast<int>(frames_.size()) == wanted && wavefront_ == (rows_at_once > 1)) return;
-  if (rows_at_once > flight_) lay_out(rows_at_once);
+  if (is_raster()) lay_out(std::max(flight_, rows_at_once), rows_at_once > 1 ? 1 : wanted);
   wavefront_ = rows_at_once > 1;
   frames_.clear();
   for (int thread = 0; thread < wanted; ++thread) frames_.push_back(make_frame(thread, wanted));

@@ -46,24 +46,30 @@ bool Session::run_row(Frame& frame, const Stripe& stripe) {
 void Session::aim(Frame& frame, Code* code, int64_t y) {
   for (size_t s = 0; s < code->sums.size(); ++s) {
     const size_t i = code->instructions[s];
-    aim(&code->sums[s], &frame.terms[i], i, y, 0, frame.thread);
+    aim(&code->sums[s], &frame.terms[i], i, y, 0, frame);
     const int relu = executor_->relu_of(i);
     if (relu < 0) continue;
     const program::Instruction& behind =
         executor_->program().instructions()[static_cast<size_t>(relu)];
-    code->sums[s].relu = target_of(behind.targets[0], y, 0);
+    code->sums[s].relu = target_of(frame, behind.targets[0], y, 0);
   }
 }
 
-// Columns of row code that fill a tile; more than one at a time only where the batch is small.
-static int64_t columns_of_tile(int64_t batch) { return std::max<int64_t>(1, 8 / batch); }
+// Columns of row code that are run at once: as many as fill tiles, and no more, so that what it
+// writes is still cached when the sites come to it, and in a wavefront nobody waits for long.
+int64_t Session::chunk(const Frame& frame) const {
+  constexpr int64_t kRows = 64;
+  constexpr int64_t kWavefrontRows = 8;
+  const int64_t rows = wavefront_ ? kWavefrontRows : kRows;
+  return std::max<int64_t>(1, rows / (frame.row_end - frame.row_begin));
+}
 
 // Runs the row code as far as the row above allows, column x at least. Each sum stays behind what
 // it reads by its own lag, so what reads little runs far ahead.
 bool Session::row_code(Frame& frame, const Stripe& stripe, int64_t x) {
   const int64_t columns = executor_->program().columns();
   const Lags& lags = executor_->lags();
-  const int64_t wanted = std::min(columns, x + columns_of_tile(batch_));
+  const int64_t wanted = std::min(columns, x + chunk(frame));
   const int64_t site_lag = lags.site - sabotage_.columns;
   const int64_t finished =
       finished_above(frame, stripe, std::min(columns, std::max<int64_t>(0, wanted + site_lag)));
@@ -125,7 +131,7 @@ void Session::give_inputs(
     const int64_t width = executor_->program().buffers()[static_cast<size_t>(buffer)].width;
     const int64_t stride = layouts_[static_cast<size_t>(buffer)].stride;
     for (int64_t column = 0; column < columns; ++column) {
-      float* to = floats({buffer, 0, 0}, y, x + column);
+      float* to = floats(frame, {buffer, 0, 0}, y, x + column);
       for (int64_t row = frame.row_begin; row < frame.row_end; ++row)
         std::copy_n(
             values + (row * bound_.columns + index + column) * width, width, to + row * stride);

@@ -45,6 +45,7 @@ int64_t Session::advance(
     copy_symbols();
     poll_.inside_sites = sites == 1;
     stop_at_.store(kNever, std::memory_order_relaxed);
+    pristine_ = false;
     core::ThreadPool::instance().run(
         static_cast<int>(frames_.size()), [&](int thread) { run(thread, first + done, sites); });
     throw_failure();
@@ -119,7 +120,7 @@ bool Session::stopped(const Frame& frame) const {
 }
 
 void Session::sum(Frame& frame, size_t index, int64_t x, bool reverse) {
-  aim(&frame.sums[index], &frame.terms[index], index, 0, x, frame.thread);
+  aim(&frame.sums[index], &frame.terms[index], index, 0, x, frame);
   frame.sums[index].reverse = reverse;
   compute(frame, frame.sums[index], {0, 1});
 }
@@ -131,36 +132,36 @@ void Session::aim(
     size_t index,
     int64_t y,
     int64_t x,
-    int thread) {
+    const Frame& frame) {
   const program::Instruction& instruction = executor_->program().instructions()[index];
   for (size_t t = 0; t < terms->size(); ++t) {
     const program::Ref& ref = instruction.terms[t].ref;
     Term& term = (*terms)[t];
     if (term.kind == Term::kLook) {
-      term.symbols = symbols(ref, y, x, thread);
+      term.symbols = symbols(frame, ref, y, x);
       term.input.places = places(ref.buffer);
     } else {
-      term.input = rows_of(ref, y, x);
+      term.input = rows_of(frame, ref, y, x);
     }
   }
   for (size_t s = 0; s < instruction.states.size(); ++s)
-    args->states[s] = rows_of(instruction.states[s], y, x);
-  args->target = target_of(instruction.targets[0], y, x);
-  if (instruction.targets.size() > 1) args->cell = target_of(instruction.targets[1], y, x);
+    args->states[s] = rows_of(frame, instruction.states[s], y, x);
+  args->target = target_of(frame, instruction.targets[0], y, x);
+  if (instruction.targets.size() > 1) args->cell = target_of(frame, instruction.targets[1], y, x);
 }
 
 Places Session::places(int buffer) const {
   return layouts_[static_cast<size_t>(buffer)].raster_columns() ? kColumns : kOneSlot;
 }
 
-Rows Session::rows_of(const program::Ref& ref, int64_t y, int64_t x) {
+Rows Session::rows_of(const Frame& frame, const program::Ref& ref, int64_t y, int64_t x) {
   const int64_t stride = layouts_[static_cast<size_t>(ref.buffer)].stride;
-  return {floats(ref, y, x), stride, places(ref.buffer)};
+  return {floats(frame, ref, y, x), stride, places(ref.buffer)};
 }
 
-Target Session::target_of(int buffer, int64_t y, int64_t x) {
+Target Session::target_of(const Frame& frame, int buffer, int64_t y, int64_t x) {
   const int64_t stride = layouts_[static_cast<size_t>(buffer)].stride;
-  return {floats({buffer, 0, 0}, y, x), stride, places(buffer)};
+  return {floats(frame, {buffer, 0, 0}, y, x), stride, places(buffer)};
 }
 
 // One call of the kernel, or several where it takes long: a site left in its middle is computed
@@ -190,7 +191,7 @@ bool Session::draw(Frame& frame, size_t index, Column column, int64_t y, int64_t
   const int64_t place = column.index * bound_.draws + draw;
   const int64_t row_draws = bound_.columns * bound_.draws;
   DrawArgs args{};
-  args.scores = {floats(scores, y, x), layouts_[static_cast<size_t>(scores.buffer)].stride};
+  args.scores = rows_of(frame, scores, y, x);
   args.classes = static_cast<int32_t>(
       executor_->program().buffers()[static_cast<size_t>(instruction.targets[0])].vocabulary);
   args.uniforms = bound_.uniforms + place;
@@ -203,7 +204,7 @@ bool Session::draw(Frame& frame, size_t index, Column column, int64_t y, int64_t
   args.temperature = temperature_.data();
   args.top_k = top_k_.data();
   args.top_p = top_p_.data();
-  args.symbols = symbols({instruction.targets[0], 0, 0}, y, x, frame.thread);
+  args.symbols = symbols(frame, {instruction.targets[0], 0, 0}, y, x);
   args.row_begin = frame.row_begin;
   args.row_end = frame.row_end;
   args.scratch = frame.scratch.data();

@@ -12,12 +12,13 @@ using core::require;
 using program::Kind;
 
 Session::Session(std::shared_ptr<const Executor> executor, int64_t batch)
-    : Session(std::move(executor), batch, 1) {}
+    : Session(std::move(executor), batch, 1, 1) {}
 
-Session::Session(std::shared_ptr<const Executor> executor, int64_t batch, int flight)
+Session::Session(std::shared_ptr<const Executor> executor, int64_t batch, int flight, int parts)
     : executor_(std::move(executor)),
       batch_(batch),
       flight_(flight),
+      parts_(parts),
       layouts_(executor_->layouts(flight)) {
   require(
       batch > 0 && batch < (int64_t{1} << 31), "Session: batch must be in [1, 2**31), got ", batch);
@@ -26,7 +27,8 @@ Session::Session(std::shared_ptr<const Executor> executor, int64_t batch, int fl
     const Layout& layout = layouts_[i];
     const size_t size = static_cast<size_t>(layout.slots * batch * layout.stride);
     // A whole vector may be loaded behind the last row.
-    floats_.emplace_back(buffers[i].kind == Kind::kF32 ? size + 16 : 0);
+    const bool own = buffers[i].kind == Kind::kF32 && executor_->home(i) == i;
+    floats_.emplace_back(own ? size + 16 : 0);
     symbols_.emplace_back(buffers[i].kind == Kind::kSym ? size : 0);
     fill_border(static_cast<int>(i), 0, batch);
   }
@@ -38,18 +40,34 @@ Session::Session(std::shared_ptr<const Executor> executor, int64_t batch, int fl
 
 Session::~Session() = default;
 
-float* Session::floats(const program::Ref& ref, int64_t y, int64_t x) {
+// Pointers that a row of the batch, counted from 0, is added to, as if there were one part.
+float* Session::floats(const Frame& frame, const program::Ref& ref, int64_t y, int64_t x) {
   const size_t buffer = static_cast<size_t>(ref.buffer);
   const Layout& layout = layouts_[buffer];
-  return floats_[buffer].data() + layout.slot(y + ref.dy, x + ref.dx) * batch_ * layout.stride;
+  const int64_t first = offset(layout, layout.slot(y + ref.dy, x + ref.dx), frame.row_begin);
+  return floats_[executor_->home(buffer)].data() + first - frame.row_begin * layout.stride;
 }
 
-int32_t* Session::symbols(const program::Ref& ref, int64_t y, int64_t x, int thread) {
+int32_t* Session::symbols(const Frame& frame, const program::Ref& ref, int64_t y, int64_t x) {
   const size_t buffer = static_cast<size_t>(ref.buffer);
-  const bool own = barrier_ != nullptr && thread > 0;
+  const bool own = barrier_ != nullptr && frame.thread > 0;
   core::Aligned<int32_t>& all =
-      own ? own_symbols_[static_cast<size_t>(thread) - 1][buffer] : symbols_[buffer];
-  return all.data() + layouts_[buffer].slot(y + ref.dy, x + ref.dx) * batch_;
+      own ? own_symbols_[static_cast<size_t>(frame.thread) - 1][buffer] : symbols_[buffer];
+  const Layout& layout = layouts_[buffer];
+  const int64_t first = offset(layout, layout.slot(y + ref.dy, x + ref.dx), frame.row_begin);
+  return all.data() + first - frame.row_begin;
+}
+
+// Where a row of the batch lies in a slot: parts one behind the other, in each all slots.
+int64_t Session::offset(const Layout& layout, int64_t slot, int64_t row) const {
+  int64_t begin = 0;
+  int64_t end = batch_;
+  for (int64_t part = 0; part < parts_; ++part) {
+    begin = batch_ * part / parts_;
+    end = batch_ * (part + 1) / parts_;
+    if (row < end) break;
+  }
+  return (layout.slots * begin + slot * (end - begin) + row - begin) * layout.stride;
 }
 
 void Session::copy_symbols() {

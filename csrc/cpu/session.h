@@ -111,7 +111,7 @@ class Session {
     bool first;     // of the run: the rows above are finished
   };
 
-  Session(std::shared_ptr<const Executor> executor, int64_t batch, int flight);
+  Session(std::shared_ptr<const Executor> executor, int64_t batch, int flight, int parts);
   bool is_raster() const { return executor_->program().order() == program::Order::kRaster; }
   bool by_units(int threads) const;
   int wavefront_threads(int threads) const;
@@ -126,15 +126,22 @@ class Session {
   void run(int thread, int64_t first, int64_t count);
   bool phase(Frame& frame, Column column, program::Phase phase);
   void sum(Frame& frame, size_t index, int64_t x, bool reverse);
-  void aim(SumArgs* args, std::vector<Term>* terms, size_t index, int64_t y, int64_t x, int thread);
+  void aim(
+      SumArgs* args,
+      std::vector<Term>* terms,
+      size_t index,
+      int64_t y,
+      int64_t x,
+      const Frame& frame);
   void aim(Frame& frame, Code* code, int64_t y);
   Places places(int buffer) const;
-  Rows rows_of(const program::Ref& ref, int64_t y, int64_t x);
-  Target target_of(int buffer, int64_t y, int64_t x);
+  Rows rows_of(const Frame& frame, const program::Ref& ref, int64_t y, int64_t x);
+  Target target_of(const Frame& frame, int buffer, int64_t y, int64_t x);
   void give_inputs(const Frame& frame, int64_t index, int64_t y, int64_t x, int64_t columns);
   void give_column(Frame& frame, Column column);
   void run_rows(Frame& frame, int64_t first, int64_t count);
   bool run_row(Frame& frame, const Stripe& stripe);
+  int64_t chunk(const Frame& frame) const;
   bool row_code(Frame& frame, const Stripe& stripe, int64_t x);
   bool site(Frame& frame, const Stripe& stripe, int64_t x);
   bool sums(const Frame& frame, const SumArgs* all, int64_t count, Span columns);
@@ -152,23 +159,29 @@ class Session {
   void throw_failure();
   uint64_t shape_hash() const;
   void clamp_symbols();
-  void lay_out(int flight);
+  void lay_out(int flight, int parts);
   void copy_kept_to(Session* other) const;
+  void copy_row_to(Session* other, size_t buffer, int64_t y, int64_t row) const;
+  int64_t offset(const Layout& layout, int64_t slot, int64_t row) const;
   size_t kept_bytes() const;
   void fill_border(int buffer, int64_t row_begin, int64_t row_end);
-  float* floats(const program::Ref& ref, int64_t y, int64_t x);
-  int32_t* symbols(const program::Ref& ref, int64_t y, int64_t x, int thread);
+  float* floats(const Frame& frame, const program::Ref& ref, int64_t y, int64_t x);
+  int32_t* symbols(const Frame& frame, const program::Ref& ref, int64_t y, int64_t x);
   std::vector<int64_t> checked_rows(const core::Tensor& rows) const;
 
   std::shared_ptr<const Executor> executor_;
   int64_t batch_;
   int flight_;  // rows of an image for which buffers have room
+  // Rows of the batch lie in as many parts as there are threads to share them, one behind the
+  // other, so that no thread's lines stand between another's (it would fetch them ahead of use).
+  int parts_;
+  bool pristine_ = true;  // nothing has run: buffers hold borders
   std::vector<Layout> layouts_;
   int64_t position_ = 0;
   bool started_ = false;  // the start phase has run on the present inputs
   bool failed_ = false;
   int64_t pace_ = 1;                             // sites that take some milliseconds
-  std::vector<core::Aligned<float>> floats_;     // one a buffer
+  std::vector<core::Aligned<float>> floats_;     // one a buffer, empty: see Executor::home
   std::vector<core::Aligned<int32_t>> symbols_;  // one a buffer
   // Threads that split panels draw into symbols of their own: [thread - 1][buffer], copies of
   // symbols_ when a run begins.

@@ -12,8 +12,10 @@ using core::elements;
 using core::require;
 using program::Kind;
 
+// Of one part.
 void Session::fill_border(int buffer, int64_t row_begin, int64_t row_end) {
   const size_t index = static_cast<size_t>(buffer);
+  if (executor_->home(index) != index) return;
   const program::Buffer& described = executor_->program().buffers()[index];
   const Layout& layout = layouts_[index];
   for (int64_t slot = 0; slot < layout.slots; ++slot) {
@@ -44,6 +46,7 @@ void Session::reset(const core::Tensor& rows) {
       program.order() == program::Order::kSequence || position_ == 0,
       "reset: the images of a batch move in lockstep; make a new session");
   const std::vector<int64_t> chosen = checked_rows(rows);
+  lay_out(1, 1);
   for (const int64_t row : chosen)
     for (size_t i = 0; i < program.buffers().size(); ++i) {
       const program::Instruction& writer =
@@ -58,7 +61,7 @@ void Session::select(const core::Tensor& rows) {
   const Busy busy(busy_);
   const std::vector<int64_t> kept = checked_rows(rows);
   require(!kept.empty(), "select: rows must name at least one row");
-  lay_out(1);
+  lay_out(1, 1);
   Session next(executor_, static_cast<int64_t>(kept.size()));
   for (size_t to = 0; to < kept.size(); ++to) {
     const size_t from = static_cast<size_t>(kept[to]);
@@ -68,6 +71,7 @@ void Session::select(const core::Tensor& rows) {
         const size_t stride = static_cast<size_t>(layout.stride);
         const size_t source = (slot * static_cast<size_t>(batch_) + from) * stride;
         const size_t target = (slot * kept.size() + to) * stride;
+        if (executor_->home(i) != i) continue;
         if (symbols_[i].size() > 0)
           next.symbols_[i][target] = symbols_[i][source];
         else
@@ -110,8 +114,8 @@ uint64_t Session::shape_hash() const {
 std::string Session::state() const {
   const Busy busy(busy_);
   if (failed_) throw std::runtime_error("Session: a draw failed; there is no state to keep");
-  if (flight_ > 1) {
-    Session plain(executor_, batch_, 1);
+  if (flight_ > 1 || parts_ > 1) {
+    Session plain(executor_, batch_, 1, 1);
     copy_kept_to(&plain);
     plain.position_ = position_;
     return plain.state();
@@ -127,7 +131,7 @@ std::string Session::state() const {
 
 void Session::restore(const std::string& state) {
   const Busy busy(busy_);
-  lay_out(1);
+  lay_out(1, 1);
   StateHeader header{};
   if (state.size() >= sizeof header) std::memcpy(&header, state.data(), sizeof header);
   require(
@@ -157,33 +161,40 @@ void Session::clamp_symbols() {
   }
 }
 
-// Room for `flight` rows of an image begun and not finished.
-void Session::lay_out(int flight) {
-  if (flight == flight_) return;
-  Session other(executor_, batch_, flight);
+// Room for `flight` rows of an image begun and not finished, and the batch in parts.
+void Session::lay_out(int flight, int parts) {
+  if (flight == flight_ && pristine_) parts_ = parts;
+  if (flight == flight_ && parts == parts_) return;
+  Session other(executor_, batch_, flight, parts);
   copy_kept_to(&other);
   floats_ = std::move(other.floats_);
   symbols_ = std::move(other.symbols_);
   layouts_ = std::move(other.layouts_);
   flight_ = flight;
+  parts_ = parts;
   frames_.clear();
 }
 
 // The rows that somebody still reads, this one too; above the image they hold the border.
 void Session::copy_kept_to(Session* other) const {
   const int64_t y = is_raster() ? position_ / executor_->program().columns() : 0;
-  for (size_t i = 0; i < layouts_.size(); ++i) {
-    const Layout& from = layouts_[i];
-    const Layout& to = other->layouts_[i];
-    const int64_t floats = from.row_slots * batch_ * from.stride;
-    for (int64_t row = y - from.up; row <= y; ++row) {
-      const int64_t source = (row & from.row_mask) * floats;
-      const int64_t target = (row & to.row_mask) * floats;
-      if (symbols_[i].size() > 0)
-        std::copy_n(symbols_[i].data() + source, floats, other->symbols_[i].data() + target);
-      else
-        std::copy_n(floats_[i].data() + source, floats, other->floats_[i].data() + target);
-    }
+  for (size_t i = 0; i < layouts_.size(); ++i)
+    for (int64_t row = 0; row < batch_ && executor_->home(i) == i; ++row)
+      for (int64_t at = y - layouts_[i].up; at <= y; ++at) copy_row_to(other, i, at, row);
+}
+
+void Session::copy_row_to(Session* other, size_t buffer, int64_t y, int64_t row) const {
+  const Layout& from = layouts_[buffer];
+  const Layout& to = other->layouts_[buffer];
+  for (int64_t slot = 0; slot < from.row_slots; ++slot) {
+    const int64_t source = offset(from, (y & from.row_mask) * from.row_slots + slot, row);
+    const int64_t target = other->offset(to, (y & to.row_mask) * to.row_slots + slot, row);
+    if (symbols_[buffer].size() > 0)
+      other->symbols_[buffer][static_cast<size_t>(target)] =
+          symbols_[buffer][static_cast<size_t>(source)];
+    else
+      std::copy_n(
+          floats_[buffer].data() + source, from.stride, other->floats_[buffer].data() + target);
   }
 }
 

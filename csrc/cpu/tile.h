@@ -45,6 +45,25 @@ static inline void relu_rows(Vec (&y)[rows][vectors]) {
     for (int v = 0; v < vectors; ++v) y[r][v] = max(broadcast(0.0f), y[r][v]);
 }
 
+// One k of a chain. Two of them a round of the loop: what counts the rounds takes a multiply-add's
+// place now and then.
+template <int rows, int vectors>
+static inline __attribute__((always_inline)) void multiply_one(
+    const float* const (&input)[rows],
+    int64_t k,
+    const float* weights,
+    Vec (&acc)[rows][vectors]) {
+  Vec w[vectors];
+#pragma GCC unroll 8
+  for (int v = 0; v < vectors; ++v) w[v] = load(weights + v * kLanes);
+#pragma GCC unroll 8
+  for (int r = 0; r < rows; ++r) {
+    const Vec x = broadcast(input[r][k]);
+#pragma GCC unroll 8
+    for (int v = 0; v < vectors; ++v) acc[r][v] = fma(x, w[v], acc[r][v]);
+  }
+}
+
 // One tile of a sum. weights: [k][vectors * lanes], bias: [vectors * lanes], of this panel.
 template <int rows, int vectors>
 static void compute(const SumArgs& sum, const float* weights, const float* bias, Tile& at) {
@@ -61,17 +80,14 @@ static void compute(const SumArgs& sum, const float* weights, const float* bias,
 #pragma GCC unroll 8
       for (int r = 0; r < rows; ++r)
         input[r] = term->input.data + row_offset(at, places, term->input.stride, r);
-      const int64_t width = term->width;
-      for (int64_t k = 0; k < width; ++k, weights += vectors * kLanes) {
-        Vec w[vectors];
-#pragma GCC unroll 8
-        for (int v = 0; v < vectors; ++v) w[v] = load(weights + v * kLanes);
-#pragma GCC unroll 8
-        for (int r = 0; r < rows; ++r) {
-          const Vec x = broadcast(input[r][k]);
-#pragma GCC unroll 8
-          for (int v = 0; v < vectors; ++v) acc[r][v] = fma(x, w[v], acc[r][v]);
-        }
+      int64_t k = 0;
+      for (; k + 2 <= term->width; k += 2, weights += 2 * vectors * kLanes) {
+        multiply_one<rows, vectors>(input, k, weights, acc);
+        multiply_one<rows, vectors>(input, k + 1, weights + vectors * kLanes, acc);
+      }
+      if (k < term->width) {
+        multiply_one<rows, vectors>(input, k, weights, acc);
+        weights += vectors * kLanes;
       }
     } else if (term->kind == Term::kLook) {
       const float* column = term->table + at.packed;

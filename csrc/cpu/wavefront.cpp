@@ -19,19 +19,23 @@ namespace {
 constexpr int kSpins = 1000;
 constexpr int kPauses = 4000;
 
+// Rows of the batch a thread from which it is better to split the batch: fewer fill no tile, and to
+// draw them all at once costs a thread little more than to draw some.
+constexpr int64_t kBatchRows = 4;
+
 // Waits between two questions whether a signal came.
 constexpr int kPollSpins = 256;
 
 }  // namespace
 
-// Rows of the image that are worth drawing at once: 0 where the batch is split over its rows.
+// Rows of the image that are worth drawing at once; 0 where the batch is split over its rows, or
+// where the row above must be so far ahead that threads would wait for each other.
 int Session::wavefront_threads(int threads) const {
-  if (!is_raster() || batch_ >= threads) return 0;
+  if (!is_raster() || threads < 2 || batch_ >= kBatchRows * threads) return 0;
   const program::Program& program = executor_->program();
-  const int64_t skew = executor_->lags().site + 1;
-  const int64_t useful = std::min(program.rows(), (program.columns() + skew - 1) / skew);
+  const int64_t useful = std::min(program.rows(), program.columns() / (executor_->lags().site + 1));
   const auto rows = static_cast<int>(std::min<int64_t>(threads, useful));
-  return rows > batch_ ? rows : 0;
+  return rows > 1 && rows >= std::min<int64_t>(threads, batch_) ? rows : 0;
 }
 
 // The whole of `count` sites at once: threads ask for signals on their way.
@@ -39,6 +43,7 @@ int64_t Session::advance_wavefront(int64_t first, int64_t count, int threads) {
   const int64_t columns = executor_->program().columns();
   prepare_frames(threads);
   const int64_t rows = (position_ + count - 1) / columns - position_ / columns + 1;
+  pristine_ = false;
   lanes_ = std::min<int64_t>(rows, static_cast<int64_t>(frames_.size()));
   poll_.inside_sites = false;
   stop_row_.store(kNever, std::memory_order_relaxed);
@@ -78,7 +83,8 @@ bool Session::halted(int64_t y) const {
 // stop.
 int64_t Session::finished_above(const Frame& frame, const Stripe& stripe, int64_t wanted) {
   const int64_t columns = executor_->program().columns();
-  if (!wavefront_ || stripe.first || lanes_ == 1) return columns;
+  if (!wavefront_) return wanted;
+  if (stripe.first || lanes_ == 1) return columns;
   const int64_t owner = (frame.thread + lanes_ - 1) % lanes_;
   const std::atomic<int64_t>& sites = progress_[static_cast<size_t>(owner)].sites;
   for (int spins = 0;; ++spins) {
