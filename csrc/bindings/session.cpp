@@ -129,6 +129,7 @@ void register_session(py::module_& module) {
           "restore",
           [](BoundSession& self, const py::bytes& state) { self.session.restore(state); },
           py::arg("state"))
+      .def("_poison", [](BoundSession& self) { self.session.poison(); })
       .def(
           "_sabotage",
           [](BoundSession& self, int64_t columns, int thread, int microseconds) {

@@ -72,6 +72,7 @@ class Session {
     int microseconds = 0;
   };
   void sabotage(const Sabotage& sabotage) { sabotage_ = sabotage; }
+  void poison();
 
  private:
   struct Frame;    // one thread's share of the work, prepared once

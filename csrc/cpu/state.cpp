@@ -1,6 +1,7 @@
 // What a session keeps between sites: reset row by row, thinned out, copied out and put back.
 #include <algorithm>
 #include <cstring>
+#include <limits>
 #include <set>
 
 #include "core/hash.h"
@@ -161,6 +162,23 @@ void Session::clamp_symbols() {
   }
 }
 
+// NaN behind every row of the batch, and in all that is read only where it was written before, at
+// the same site.
+void Session::poison() {
+  const float nan = std::numeric_limits<float>::quiet_NaN();
+  for (size_t i = 0; i < layouts_.size(); ++i) {
+    const Layout& layout = layouts_[i];
+    const program::Buffer& buffer = executor_->program().buffers()[i];
+    const program::Phase phase =
+        executor_->program().instructions()[static_cast<size_t>(buffer.writer)].phase;
+    const bool passing = layout.slots == 1 && phase == program::Phase::kSite;
+    for (size_t at = 0; at < floats_[i].size(); ++at) {
+      const auto column = static_cast<int64_t>(at) % layout.stride;
+      if (passing || column >= buffer.width) floats_[i][at] = nan;
+    }
+  }
+}
+
 // Room for `flight` rows of an image begun and not finished, and the batch in parts.
 void Session::lay_out(int flight, int parts) {
   if (flight == flight_ && pristine_) parts_ = parts;
@@ -186,7 +204,9 @@ void Session::copy_kept_to(Session* other) const {
 void Session::copy_row_to(Session* other, size_t buffer, int64_t y, int64_t row) const {
   const Layout& from = layouts_[buffer];
   const Layout& to = other->layouts_[buffer];
-  for (int64_t slot = 0; slot < from.row_slots; ++slot) {
+  // A value of one slot a row has room behind it where rows are in flight.
+  const int64_t slots = std::min(from.row_slots, to.row_slots);
+  for (int64_t slot = 0; slot < slots; ++slot) {
     const int64_t source = offset(from, (y & from.row_mask) * from.row_slots + slot, row);
     const int64_t target = other->offset(to, (y & to.row_mask) * to.row_slots + slot, row);
     if (symbols_[buffer].size() > 0)

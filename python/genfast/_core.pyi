@@ -3,7 +3,7 @@
 Arrays are C-contiguous. Wrong dtypes, shapes and values raise ValueError naming the argument.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 Array = Any
@@ -88,19 +88,23 @@ class Session:
         forced: Array | None = None,
         scores: Array | None = None,
         log_probs: Array | None = None,
+        inputs: Mapping[int, Array] = ...,
     ) -> None:
         """The arrays of a chunk of C sites, d draws a site, which the session keeps alive.
 
         uniforms float32 (N, C, d), values int64 (N, C, d), forced int64 (N, C, d) (-1: draw),
-        scores float32 (N, C, K), log_probs float32 (N, C, d).
+        scores float32 (N, C, d, K), or (N, C, K) where d is 1, log_probs float32 (N, C, d);
+        inputs by buffer float32 (N, C, width), those known ahead of each row: of a raster, C must
+        cover every row that is begun.
         """
 
     def advance(self, first: int, count: int, threads: int) -> int:
         """Runs `count` sites into columns first .. first + count of the bound arrays.
 
         Returns the sites finished. A signal's exception is raised with the session at its last
-        finished site. Scores that are NaN or +inf, or that leave nothing to draw, raise
-        FloatingPointError naming row and site; the session must be restored or reset after it.
+        finished site, in the order of sites; arrays may hold some of what follows, which will be
+        drawn again, to the same bits. Scores that are NaN or +inf, or that leave nothing to draw,
+        raise FloatingPointError naming row and site; the session must be restored or reset after.
         """
 
     def reset(self, rows: Array) -> None:
@@ -111,6 +115,12 @@ class Session:
 
     def state(self) -> bytes: ...
     def restore(self, state: bytes) -> None: ...
+    def _sabotage(self, columns: int, thread: int, microseconds: int) -> None:
+        """For tests: rows of an image begin that many columns early; a thread sleeps each site."""
+
+    def _poison(self) -> None:
+        """For tests, before the first site: NaN wherever a kernel may write before it reads."""
+
     @property
     def batch(self) -> int: ...
     @property
