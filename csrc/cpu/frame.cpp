@@ -77,7 +77,8 @@ Session::Frame Session::make_frame(int thread, int threads) const {
   frame.row_begin = units ? 0 : share(batch_, thread, threads);
   frame.row_end = units ? static_cast<int32_t>(batch_) : share(batch_, thread + 1, threads);
   frame.meets = meets();
-  frame.hidden_values = core::Aligned<int64_t>(static_cast<size_t>(units ? batch_ : 0));
+  frame.hidden_values =
+      core::Aligned<int64_t>(static_cast<size_t>(units ? batch_ * program.values() : 0));
   int64_t classes = 0;
   for (size_t i = 0; i < program.instructions().size(); ++i) {
     const program::Instruction& instruction = program.instructions()[i];
@@ -101,9 +102,7 @@ Session::Frame Session::make_frame(int thread, int threads) const {
     frame.terms.push_back(std::move(terms));
     args.terms = frame.terms.back().data();
     frame.sums.push_back(args);
-    if (instruction.op == Op::kDraw)
-      classes = std::max(
-          classes, program.buffers()[static_cast<size_t>(instruction.targets[0])].vocabulary);
+    classes = std::max(classes, instruction.choices);
   }
   frame.scratch =
       core::Aligned<float>(static_cast<size_t>(kDrawScratchRows * ((classes + 15) / 16 * 16)));

@@ -96,12 +96,11 @@ bool Session::phase(
   // Every other site meets the panels backwards: the last weights of one site are the first of the
   // next, still cached.
   const bool reverse = column.position % 2 == 1;
-  int64_t draws = 0;
   for (size_t i = 0; i < instructions.size(); ++i) {
     if (instructions[i].phase != phase || instructions[i].op == Op::kInput) continue;
     if (instructions[i].op == Op::kSum)
       for (int64_t c = 0; c < columns; ++c) sum(frame, i, y, x + c, reverse);
-    else if (!draw(frame, i, column, y, x, draws++))
+    else if (!draw(frame, i, column, y, x))
       return false;
     if (barrier_ != nullptr) {
       if (!frame.meets[i]) continue;
