@@ -4,6 +4,7 @@ include(CheckCXXCompilerFlag)
 add_library(
   genfast_cpu OBJECT
   csrc/cpu/dispatch.cpp
+  csrc/cpu/draw.cpp
   csrc/cpu/executor.cpp
   csrc/cpu/frame.cpp
   csrc/cpu/homes.cpp

@@ -120,7 +120,6 @@ Executor::Executor(std::shared_ptr<const program::Program> program, const std::s
   absorbed_.assign(all.size(), false);
   for (size_t i = 0; i < all.size(); ++i) {
     check_runnable(*program_, all[i]);
-    draws_ += all[i].op == program::Op::kDraw;
     packed_.push_back(
         all[i].op == program::Op::kSum ? pack(*program_, all[i], kernels_->lanes) : PackedSum{});
     matrix_bytes_ += static_cast<int64_t>(packed_.back().weights.bytes());

@@ -54,7 +54,6 @@ class Executor {
   // are born leave theirs to them, so that a site stays in the first-level cache.
   size_t home(size_t buffer) const { return homes_[buffer]; }
   const Lags& lags() const { return lags_; }
-  int64_t draws() const { return draws_; }
   int64_t matrix_bytes() const { return matrix_bytes_; }
   size_t packed_bytes() const;
 
@@ -67,7 +66,6 @@ class Executor {
   std::vector<bool> absorbed_;
   std::vector<size_t> homes_;
   Lags lags_;
-  int64_t draws_ = 0;
   int64_t matrix_bytes_ = 0;
 };
 

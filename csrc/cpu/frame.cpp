@@ -81,7 +81,8 @@ Session::Frame Session::make_frame(int thread, int threads) const {
   frame.row_begin = all_rows ? 0 : share(batch_, thread, threads);
   frame.row_end = all_rows ? batch : share(batch_, thread + 1, threads);
   frame.meets = meets();
-  frame.hidden_values = core::Aligned<int64_t>(static_cast<size_t>(units ? batch_ : 0));
+  frame.hidden_values =
+      core::Aligned<int64_t>(static_cast<size_t>(units ? batch_ * program.values() : 0));
   int64_t classes = 0;
   for (size_t i = 0; i < program.instructions().size(); ++i) {
     const program::Instruction& instruction = program.instructions()[i];
@@ -105,9 +106,7 @@ Session::Frame Session::make_frame(int thread, int threads) const {
     frame.terms.push_back(std::move(terms));
     args.terms = frame.terms.back().data();
     frame.sums.push_back(args);
-    if (instruction.op == Op::kDraw)
-      classes = std::max(
-          classes, program.buffers()[static_cast<size_t>(instruction.targets[0])].vocabulary);
+    classes = std::max(classes, instruction.choices);
   }
   if (program.order() == program::Order::kRaster) add_raster_code(&frame);
   frame.scratch =
@@ -148,7 +147,7 @@ void Session::add_raster_code(Frame* frame) const {
     stretch.end = static_cast<int32_t>(code.sums.size());
     stretch.draw = static_cast<int64_t>(i);
     frame->stretches.push_back(stretch);
-    stretch = {stretch.end, stretch.end, -1, stretch.number + 1};
+    stretch = {stretch.end, stretch.end, -1};
   }
   stretch.end = static_cast<int32_t>(frame->site_code.sums.size());
   frame->stretches.push_back(stretch);

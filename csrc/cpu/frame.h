@@ -28,7 +28,6 @@ struct Session::Stretch {
   int32_t begin = 0;  // in the sums of the code
   int32_t end = 0;
   int64_t draw = -1;  // the instruction
-  int64_t number = 0;
 };
 
 // Everything that stays the same from site to site is filled in once; a site sets pointers only.

@@ -12,8 +12,9 @@
 namespace genfast::cpu {
 
 inline constexpr int kMaxStates = 2;
+inline constexpr int kMaxChannels = 16;  // symbols of a draw
 inline constexpr int kDrawScratchRows =
-    10;  // of as many floats as there are classes, rounded up to 16
+    10;  // of as many floats as there are classes, or components, rounded up to 16
 
 enum class Epilogue : int32_t { kNone, kRelu, kTanh, kSigmoid, kGate, kLstm, kGru };
 
@@ -77,19 +78,21 @@ struct SumArgs {
                  // met first
 };
 
-enum class DrawError : int32_t { kNone, kNotANumber, kInfinite, kNothingLeft };
+enum class DrawError : int32_t { kNone, kNotANumber, kInfinite, kNothingLeft, kNotFinite };
 
 struct DrawArgs {
   Rows scores;
   int32_t classes;
+  int32_t mixtures;       // components of a mixture; `classes` are the levels of each channel
+  int32_t channels;       // symbols of a draw: uniforms, forced and values of a row stand together
   const float* uniforms;  // row r at uniforms + r * uniforms_stride
   int64_t uniforms_stride;
   const int64_t* forced;  // null, or -1 where the row draws
   int64_t forced_stride;
-  const float* temperature;  // one a row
-  const int64_t* top_k;      // 0: off
-  const float* top_p;        // 1: off
-  int32_t* symbols;          // one a row
+  const float* temperature;        // one a row
+  const int64_t* top_k;            // 0: off
+  const float* top_p;              // 1: off
+  int32_t* symbols[kMaxChannels];  // of each channel, one a row
   int64_t* values;
   int64_t values_stride;
   float* log_probs;  // null: not asked for
@@ -107,6 +110,7 @@ struct Kernels {
   // Each of `count` sums in turn, at all columns of the span.
   void (*sums)(const SumArgs* sums, int32_t count, Span columns);
   void (*draw_categorical)(DrawArgs&);
+  void (*draw_logistic_mixture)(DrawArgs&);
   // Uniforms `first .. first + count` of sample `index` under `seed`.
   void (*uniforms)(uint64_t seed, uint32_t index, uint64_t first, int64_t count, float* out);
   void (*exp)(const float* x, float* y, int64_t n);

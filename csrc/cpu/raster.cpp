@@ -99,7 +99,7 @@ bool Session::site(Frame& frame, const Stripe& stripe, int64_t x) {
     if (!sums(frame, begin, stretch.end - stretch.begin, {c, c + 1})) return false;
     if (stretch.draw < 0) continue;
     const auto draw_at = static_cast<size_t>(stretch.draw);
-    if (draw(frame, draw_at, column, stripe.y, x, stretch.number)) continue;
+    if (draw(frame, draw_at, column, stripe.y, x)) continue;
     if (wavefront_) leave_rows(stripe.y);
     return false;
   }

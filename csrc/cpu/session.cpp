@@ -99,6 +99,12 @@ void Session::options(
         ps[row] > 0.0f && ps[row] <= 1.0f, "top_p must be in (0, 1], got ", ps[row], " in row ",
         row);
   }
+  for (const program::Instruction& draw : executor_->program().instructions())
+    for (int64_t row = 0; draw.head == program::Head::kLogisticMixture && row < batch_; ++row)
+      require(
+          ks[row] == 0 && ps[row] == 1.0f,
+          "top_k and top_p must be off for a mixture, which has no classes, got ", ks[row], " and ",
+          ps[row], " in row ", row);
   temperature_.assign(temperatures, temperatures + batch_);
   top_k_.assign(ks, ks + batch_);
   top_p_.assign(ps, ps + batch_);
@@ -138,30 +144,17 @@ void Session::bind(
     const core::Tensor* scores,
     const core::Tensor* log_probs) {
   const Busy busy(busy_);
-  const int64_t draws = executor_->draws();
+  const program::Program& program = executor_->program();
   Bound bound;
-  bound.draws = draws;
-  bound.uniforms = elements<const float>(uniforms, "uniforms", {batch_, -1, draws});
+  bound.uniforms = elements<const float>(uniforms, "uniforms", {batch_, -1, program.uniforms()});
   bound.columns = uniforms.shape[1];
-  const std::vector<int64_t> shape = {batch_, bound.columns, draws};
+  const std::vector<int64_t> shape = {batch_, bound.columns, program.values()};
   bound.values = elements<int64_t>(values, "values", shape);
   if (forced != nullptr) bound.forced = elements<const int64_t>(*forced, "forced", shape);
-  if (log_probs != nullptr) bound.log_probs = elements<float>(*log_probs, "log_probs", shape);
-  if (scores != nullptr) {
-    for (const program::Instruction& instruction : executor_->program().instructions()) {
-      if (instruction.op != program::Op::kDraw) continue;
-      const int64_t classes =
-          executor_->program().buffers()[static_cast<size_t>(instruction.targets[0])].vocabulary;
-      require(
-          bound.classes == 0 || bound.classes == classes,
-          "scores: all draws of a site must be of as many classes, got ", bound.classes, " and ",
-          classes);
-      bound.classes = classes;
-    }
-    std::vector<int64_t> scores_shape = {batch_, bound.columns, draws, bound.classes};
-    if (draws == 1 && scores->shape.size() == 3) scores_shape.erase(scores_shape.begin() + 2);
-    bound.scores = elements<float>(*scores, "scores", scores_shape);
-  }
+  if (log_probs != nullptr)
+    bound.log_probs =
+        elements<float>(*log_probs, "log_probs", {batch_, bound.columns, program.draws()});
+  if (scores != nullptr) bind_scores(bound, *scores);
   bound_ = bound;
   inputs_.clear();
 }
@@ -184,6 +177,23 @@ void Session::bind_inputs(const std::map<int, core::Tensor>& inputs) {
         elements<const float>(values, name.c_str(), {batch_, bound_.columns, target.width});
   }
   inputs_ = std::move(found);
+}
+
+// [N, C, d, p]; the d of a single draw may be left out.
+void Session::bind_scores(Bound& bound, const core::Tensor& scores) const {
+  const program::Program& program = executor_->program();
+  for (const program::Instruction& draw : program.instructions()) {
+    if (draw.op != program::Op::kDraw) continue;
+    const int64_t width = program.buffers()[static_cast<size_t>(draw.scores.buffer)].width;
+    require(
+        bound.parameters == 0 || bound.parameters == width,
+        "scores: the draws of a site must have as many parameters each, got ", bound.parameters,
+        " and ", width);
+    bound.parameters = width;
+  }
+  std::vector<int64_t> shape = {batch_, bound.columns, program.draws(), bound.parameters};
+  if (program.draws() == 1 && scores.shape.size() == 3) shape.erase(shape.begin() + 2);
+  bound.scores = elements<float>(scores, "scores", shape);
 }
 
 void Session::check_advance(int64_t first, int64_t count, int threads) const {
@@ -226,20 +236,32 @@ void Session::check_inputs(int64_t first, int64_t count) const {
 }
 
 void Session::check_forced(int64_t first, int64_t count) const {
-  int64_t draw = 0;
-  for (const program::Instruction& instruction : executor_->program().instructions()) {
-    if (instruction.op != program::Op::kDraw) continue;
-    const int64_t classes =
-        executor_->program().buffers()[static_cast<size_t>(instruction.targets[0])].vocabulary;
+  for (const program::Instruction& draw : executor_->program().instructions()) {
+    if (draw.op != program::Op::kDraw) continue;
     for (int64_t row = 0; row < batch_; ++row)
-      for (int64_t site = first; site < first + count; ++site) {
-        const int64_t value = bound_.forced[(row * bound_.columns + site) * bound_.draws + draw];
-        require(
-            value >= -1 && value < classes, "forced must be in [0, ", classes,
-            "), or -1 to draw, got ", value, " in row ", row, " at site ",
-            position_ + site - first);
-      }
-    ++draw;
+      for (int64_t site = first; site < first + count; ++site)
+        check_forced(draw, row, site, position_ + site - first);
+  }
+}
+
+// What one draw gives is forced as a whole.
+void Session::check_forced(
+    const program::Instruction& draw,
+    int64_t row,
+    int64_t column,
+    int64_t site) const {
+  const program::Program& program = executor_->program();
+  const int64_t classes = program.buffers()[static_cast<size_t>(draw.targets[0])].vocabulary;
+  const int64_t* values =
+      bound_.forced + (row * bound_.columns + column) * program.values() + draw.first_value;
+  for (size_t i = 0; i < draw.targets.size(); ++i) {
+    require(
+        values[i] >= -1 && values[i] < classes, "forced must be in [0, ", classes,
+        "), or -1 to draw, got ", values[i], " in row ", row, " at site ", site);
+    require(
+        (values[i] < 0) == (values[0] < 0), "forced must hold all ", draw.targets.size(),
+        " values of a draw or none, got ", values[i], " beside ", values[0], " in row ", row,
+        " at site ", site);
   }
 }
 

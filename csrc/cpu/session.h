@@ -15,15 +15,15 @@
 
 namespace genfast::cpu {
 
-// Arrays of a chunk of C sites, d draws a site, of which `advance` uses some columns. Borrowed.
+// Arrays of a chunk of C sites, of which `advance` uses some columns. Of a site there are u
+// uniforms, v values, d draws and p parameters of each draw. Borrowed.
 struct Bound {
   int64_t columns = 0;
-  int64_t draws = 0;
-  int64_t classes = 0;
-  const float* uniforms = nullptr;  // [N, C, d]
-  int64_t* values = nullptr;        // [N, C, d]
-  const int64_t* forced = nullptr;  // [N, C, d], -1: draw; or null
-  float* scores = nullptr;          // [N, C, d, K], or null
+  int64_t parameters = 0;
+  const float* uniforms = nullptr;  // [N, C, u]
+  int64_t* values = nullptr;        // [N, C, v]
+  const int64_t* forced = nullptr;  // [N, C, v], -1: draw; or null
+  float* scores = nullptr;          // [N, C, d, p], or null
   float* log_probs = nullptr;       // [N, C, d], or null
 };
 
@@ -124,6 +124,9 @@ class Session {
   void check_advance(int64_t first, int64_t count, int threads) const;
   void check_inputs(int64_t first, int64_t count) const;
   void check_forced(int64_t first, int64_t count) const;
+  void check_forced(const program::Instruction& draw, int64_t row, int64_t column, int64_t site)
+      const;
+  void bind_scores(Bound& bound, const core::Tensor& scores) const;
   void run(int thread, int64_t first, int64_t count);
   bool phase(Frame& frame, Column column, program::Phase phase);
   void sum(Frame& frame, size_t index, int64_t x, bool reverse);
@@ -152,8 +155,8 @@ class Session {
   void leave_rows(int64_t y);
   void publish(const Frame& frame, int64_t sites);
   int64_t settle(int64_t first, int64_t count);
-  bool draw(Frame& frame, size_t index, Column column, int64_t y, int64_t x, int64_t draw);
-  void copy_scores(const DrawArgs& args, int64_t place);
+  bool draw(Frame& frame, size_t index, Column column, int64_t y, int64_t x);
+  void copy_scores(const program::Instruction& draw, const DrawArgs& args, int64_t column);
   void compute(const Frame& frame, const SumArgs& whole, Span columns);
   bool stopped(const Frame& frame) const;
   bool poll();

@@ -79,7 +79,10 @@ def exportable(model: Any) -> Program:
 
 def _refusal(program: Program) -> str:
     """What the graphs cannot say of a program, or nothing."""
-    draws = sum(isinstance(i, Draw) for i in program.instructions)
+    heads = [i.head for i in program.instructions if isinstance(i, Draw)]
+    draws = len(heads)
+    if set(heads) != {"categorical"}:
+        return "its program draws from a logistic_mixture; only categorical draws are exported yet"
     if program.order != "sequence":
         return "its program is a raster; only sequences are exported yet"
     if program.inputs:

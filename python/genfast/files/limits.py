@@ -8,12 +8,29 @@ from __future__ import annotations
 import operator
 from typing import SupportsIndex, cast
 
-__all__ = ["MOST_CLASSES", "MOST_DEPTH", "MOST_WIDTH", "checked_size"]
+__all__ = [
+    "MOST_CHANNELS",
+    "MOST_CLASSES",
+    "MOST_DEPTH",
+    "MOST_LEVELS",
+    "MOST_MIXTURES",
+    "MOST_SIDE",
+    "MOST_WIDTH",
+    "checked_size",
+]
 
+#: Channels of a pixel.
+MOST_CHANNELS = 16
 #: Classes of a head.
 MOST_CLASSES = 2**24
 #: Layers.
 MOST_DEPTH = 1_024
+#: Levels of a pixel's channel, codes of an index image.
+MOST_LEVELS = 65_536
+#: Logistics of a mixture.
+MOST_MIXTURES = 1_024
+#: Rows or columns of an image.
+MOST_SIDE = 16_384
 #: Units of a layer, columns of an embedding.
 MOST_WIDTH = 65_536
 

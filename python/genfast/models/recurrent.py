@@ -55,7 +55,7 @@ def recurrent_program(
     weight = _array(readout, "readout", "weight")
     bias = _array(readout, "readout", "bias") if readout.bias is not None else None
     instructions.append(Sum((scores,), (Mat(weight, below.here),), bias))
-    instructions.append(Draw(x, scores.here))
+    instructions.append(Draw((x,), scores.here))
     return Program("sequence", instructions)
 
 
