@@ -129,7 +129,7 @@ class Image:
             if c > 0:
                 terms.append(("look", self.couple, (drawn[c - 1], 0, 0)))
             scores = add("site", "none", b_s, terms, self.levels)
-            p.draw("site", drawn[c], "categorical", (scores, 0, 0))
+            p.draw("site", [drawn[c]], "categorical", (scores, 0, 0))
         p.finish()
         return p
 

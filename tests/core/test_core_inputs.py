@@ -72,7 +72,7 @@ class Sequence:
         terms = [("mat", w, (h, 0, -1)), ("mat", f, (self.given, 0, 0))]
         p.sum("site", [h], "tanh", None, [*terms, ("mat", g, (self.given, 0, -2))], [])
         p.sum("site", [scores], "none", None, [("mat", r, (h, 0, 0))], [])
-        p.draw("site", x, "categorical", (scores, 0, 0))
+        p.draw("site", [x], "categorical", (scores, 0, 0))
         p.finish()
         self.core, self.executor = core, core.Executor(p)
 
@@ -141,7 +141,7 @@ def test_symbols_ahead_of_a_row_are_refused(core: Any) -> None:
     p.input(given, "row")
     table = np.zeros((3, 2), np.float32)
     p.sum("site", [scores], "none", None, [("look", table, (given, 0, 0))], [])
-    p.draw("site", x, "categorical", (scores, 0, 0))
+    p.draw("site", [x], "categorical", (scores, 0, 0))
     p.finish()
     with pytest.raises(ValueError, match="given, known ahead of each row, must be f32"):
         core.Executor(p)
@@ -153,7 +153,7 @@ def test_a_sequence_cannot_look_ahead(core: Any) -> None:
     scores = p.buffer("scores", 2, "f32", 0)
     p.input(given, "row")
     p.sum("row", [scores], "none", None, [("add", None, (given, 0, 1))], [])
-    p.draw("site", x, "categorical", (scores, 0, 0))
+    p.draw("site", [x], "categorical", (scores, 0, 0))
     p.finish()
     with pytest.raises(ValueError, match=r"look ahead of its site, got given\[\+0,\+1\]"):
         core.Executor(p)
@@ -179,7 +179,7 @@ def test_scores_of_draws_of_differing_classes_are_refused(core: Any) -> None:
         x = p.buffer(f"x{classes}", 1, "sym", classes)
         scores = p.buffer(f"scores{classes}", classes, "f32", 0)
         p.sum("site", [scores], "none", np.zeros(classes, np.float32), [], [])
-        p.draw("site", x, "categorical", (scores, 0, 0))
+        p.draw("site", [x], "categorical", (scores, 0, 0))
     p.finish()
     session = core.Session(core.Executor(p), 1)
     u, values = np.zeros((1, 2, 2), np.float32), np.zeros((1, 2, 2), np.int64)

@@ -91,7 +91,7 @@ def test_a_relu_behind_another_reader(core: Any) -> None:
     p.sum(
         "site", [scores], "none", None, [("add", None, (act, 0, 0)), ("add", None, (y, 0, 0))], []
     )
-    p.draw("site", x, "categorical", (scores, 0, 0))
+    p.draw("site", [x], "categorical", (scores, 0, 0))
     p.finish()
     session, values = core.Session(core.Executor(p), 1), np.zeros((1, 6, 1), np.int64)
     found = np.zeros((1, 6, 2), np.float32)
@@ -171,7 +171,7 @@ def test_the_first_failure_names_row_and_site(core: Any, threads: int) -> None:
     x, scores = p.buffer("x", 1, "sym", 2), p.buffer("scores", 2, "f32", 0)
     table = np.array([[0, 0], [3e38, 3e38], [0, 0]], np.float32)
     p.sum("site", [scores], "none", None, 2 * [("look", table, (x, 0, -1))], [])
-    p.draw("site", x, "categorical", (scores, 0, 0))
+    p.draw("site", [x], "categorical", (scores, 0, 0))
     p.finish()
     session = core.Session(core.Executor(p), 3)
     forced = np.zeros((3, 36, 1), np.int64)

@@ -72,7 +72,7 @@ def test_failures_above_come_first(core: Any) -> None:
     p.sum("row", [row], "none", None, [("look", np.zeros((3, 2), np.float32), (x, -1, 1))], [])
     terms = [("add", None, (row, 0, 0)), *(2 * [("look", table, (x, 0, -1))])]
     p.sum("site", [scores], "none", None, terms, [])
-    p.draw("site", x, "categorical", (scores, 0, 0))
+    p.draw("site", [x], "categorical", (scores, 0, 0))
     p.finish()
     executor, forced = core.Executor(p), np.zeros((1, 96, 1), np.int64)
     forced[0, 24 + 20], forced[0, 48 + 2] = 1, 1
