@@ -4,13 +4,18 @@ include(CheckCXXCompilerFlag)
 add_library(
   genfast_cpu OBJECT
   csrc/cpu/dispatch.cpp
+  csrc/cpu/draw.cpp
   csrc/cpu/executor.cpp
   csrc/cpu/frame.cpp
+  csrc/cpu/homes.cpp
+  csrc/cpu/lags.cpp
   csrc/cpu/measure.cpp
   csrc/cpu/packing.cpp
+  csrc/cpu/raster.cpp
   csrc/cpu/run.cpp
   csrc/cpu/session.cpp
-  csrc/cpu/state.cpp)
+  csrc/cpu/state.cpp
+  csrc/cpu/wavefront.cpp)
 target_link_libraries(genfast_cpu PUBLIC genfast_options)
 
 # Its sources see kernels.h only, and whatever they define lies in a namespace of their own: see kernels.h.

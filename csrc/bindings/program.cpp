@@ -48,7 +48,9 @@ const std::map<std::string, program::Epilogue> kEpilogues = {
     {"tanh", program::Epilogue::kTanh}, {"sigmoid", program::Epilogue::kSigmoid},
     {"gate", program::Epilogue::kGate}, {"lstm", program::Epilogue::kLstm},
     {"gru", program::Epilogue::kGru}};
-const std::map<std::string, int> kHeads = {{"categorical", 0}};
+const std::map<std::string, program::Head> kHeads = {
+    {"categorical", program::Head::kCategorical},
+    {"logistic_mixture", program::Head::kLogisticMixture}};
 
 program::Ref ref(const RefTuple& tuple) {
   return {std::get<0>(tuple), std::get<1>(tuple), std::get<2>(tuple)};
@@ -98,11 +100,11 @@ void sum(
 void draw(
     Program& program,
     const std::string& phase,
-    int target,
+    const std::vector<int>& targets,
     const std::string& head,
     const RefTuple& scores) {
-  named(kHeads, head, "head");
-  program.add_draw(named(kPhases, phase, "phase"), target, ref(scores));
+  program.add_draw(
+      named(kPhases, phase, "phase"), targets, named(kHeads, head, "head"), ref(scores));
 }
 
 }  // namespace
@@ -122,7 +124,7 @@ void register_program(py::module_& module) {
       .def(
           "sum", sum, py::arg("phase"), py::arg("targets"), py::arg("epilogue"),
           py::arg("bias").none(true), py::arg("terms"), py::arg("states"))
-      .def("draw", draw, py::arg("phase"), py::arg("target"), py::arg("head"), py::arg("ref"))
+      .def("draw", draw, py::arg("phase"), py::arg("targets"), py::arg("head"), py::arg("ref"))
       .def("finish", &Program::finish)
       .def_property_readonly("weight_bytes", &Program::weight_bytes)
       .def_property_readonly("multiply_adds", &Program::multiply_adds);

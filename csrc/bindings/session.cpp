@@ -2,6 +2,7 @@
 
 #include <pybind11/stl.h>
 
+#include <map>
 #include <optional>
 
 #include "bindings/array.h"
@@ -44,7 +45,8 @@ void bind(
     const py::object& values,
     const py::object& forced,
     const py::object& scores,
-    const py::object& log_probs) {
+    const py::object& log_probs,
+    const std::map<int, py::object>& inputs) {
   const auto optional = [](const py::object& object, const char* argument) {
     return object.is_none() ? std::nullopt : std::optional<Array>(array(object, argument));
   };
@@ -57,7 +59,14 @@ void bind(
   self.session.bind(
       *tensor(arrays[0]), *tensor(arrays[1]), tensor(arrays[2]), tensor(arrays[3]),
       tensor(arrays[4]));
-  self.arrays.clear();
+  std::map<int, core::Tensor> ahead;
+  std::vector<Array> kept;
+  for (const auto& [buffer, values] : inputs) {
+    kept.push_back(array(values, "inputs"));
+    ahead[buffer] = kept.back().tensor;
+  }
+  self.session.bind_inputs(ahead);
+  self.arrays = std::move(kept);
   for (const std::optional<Array>& given : arrays)
     if (given) self.arrays.push_back(*given);
 }
@@ -99,7 +108,8 @@ void register_session(py::module_& module) {
           py::arg("buffer"), py::arg("values"))
       .def(
           "bind", bind, py::arg("uniforms"), py::arg("values"), py::arg("forced") = py::none(),
-          py::arg("scores") = py::none(), py::arg("log_probs") = py::none())
+          py::arg("scores") = py::none(), py::arg("log_probs") = py::none(),
+          py::arg("inputs") = std::map<int, py::object>())
       .def("advance", advance, py::arg("first"), py::arg("count"), py::arg("threads"))
       .def(
           "reset",
@@ -119,6 +129,13 @@ void register_session(py::module_& module) {
           "restore",
           [](BoundSession& self, const py::bytes& state) { self.session.restore(state); },
           py::arg("state"))
+      .def("_poison", [](BoundSession& self) { self.session.poison(); })
+      .def(
+          "_sabotage",
+          [](BoundSession& self, int64_t columns, int thread, int microseconds) {
+            self.session.sabotage({columns, thread, microseconds});
+          },
+          py::arg("columns"), py::arg("thread"), py::arg("microseconds"))
       .def_property_readonly("batch", [](const BoundSession& self) { return self.session.batch(); })
       .def_property_readonly(
           "position", [](const BoundSession& self) { return self.session.position(); })

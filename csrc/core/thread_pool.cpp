@@ -86,6 +86,13 @@ std::atomic<ThreadPool*> the_pool{nullptr};
 
 }  // namespace
 
+void relax(bool yield) {
+  if (yield)
+    std::this_thread::yield();
+  else
+    pause();
+}
+
 void Barrier::wait(int thread) {
   const uint64_t arrival =
       arrivals_[static_cast<size_t>(thread)].count.load(std::memory_order_relaxed) + 1;

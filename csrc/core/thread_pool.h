@@ -37,6 +37,9 @@ class Barrier {
   std::atomic<int> stalls_{0};
 };
 
+// For a moment of a wait: a pause, or the rest of the time slice to whoever else wants the core.
+void relax(bool yield);
+
 // Where a thread runs.
 struct Place {
   int processor = -1;

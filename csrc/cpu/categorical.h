@@ -132,14 +132,20 @@ static int32_t last_of_weight(const float* weights, int32_t classes) {
   return last;
 }
 
-static float log_prob(const float* scores, int32_t classes, int32_t symbol, float* scratch) {
+// log(sum of exp(score)); scratch: as many floats as there are classes, padded.
+static double log_sum_exp(const float* scores, int32_t classes, float* scratch) {
   float greatest;
   scale(scores, classes, 1.0f, scratch, &greatest);
+  if (greatest == -INFINITY) return -INFINITY;
   for (int32_t c = 0; c < classes; c += kLanes)
     store(scratch + c, exp(load(scratch + c) - broadcast(greatest)));
   double total = 0.0;
   for (int32_t c = 0; c < classes; ++c) total += scratch[c];
-  return static_cast<float>(static_cast<double>(scores[symbol]) - greatest - ::log(total));
+  return greatest + ::log(total);
+}
+
+static float log_prob(const float* scores, int32_t classes, int32_t symbol, float* scratch) {
+  return static_cast<float>(scores[symbol] - log_sum_exp(scores, classes, scratch));
 }
 
 // Weights of one row, exp(score - max) of what is kept, or the symbol itself where nothing is left
@@ -187,7 +193,7 @@ static void draw_categorical(DrawArgs& draw) {
       const float uniform = draw.uniforms[(row + r) * draw.uniforms_stride];
       if (symbols[r] < 0)
         symbols[r] = choose(draw.scratch + r * stride, draw.classes, last[r], uniform);
-      draw.symbols[row + r] = symbols[r];
+      draw.symbols[0][row + r] = symbols[r];
       draw.values[(row + r) * draw.values_stride] = symbols[r];
       if (draw.log_probs == nullptr) continue;
       const float* scores = draw.scores.data + (row + r) * draw.scores.stride;

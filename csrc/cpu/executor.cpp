@@ -29,37 +29,84 @@ std::vector<Reach> reaches(const program::Program& program) {
   return reach;
 }
 
-// Readers load whole vectors past a buffer's end, so a row has one to spare. An odd number of cache
-// lines a row keeps the rows of a tile off each other's cache sets.
-int64_t stride_of(int64_t width) {
+// Readers load whole vectors past a buffer's end, so a row has a line to spare. An odd number of
+// cache lines a row keeps the rows of a tile off each other's cache sets.
+//
+// An image keeps many rows, which have to come from far: there a row is as short as it can be, with
+// nothing to spare where its width is whole vectors.
+int64_t stride_of(int64_t width, program::Order order) {
   constexpr int64_t kLine = 16;
-  const int64_t lines = (width + kLine - 1) / kLine + 1;
-  return (lines | 1) * kLine;
+  constexpr int64_t kSets = 8;  // rows this many lines long meet in few of a cache's sets
+  const int64_t lines = (width + kLine - 1) / kLine;
+  if (order == program::Order::kSequence) return ((lines + 1) | 1) * kLine;
+  const int64_t needed = lines + (width % kLine != 0);
+  return (needed % kSets == 0 ? needed + 1 : needed) * kLine;
 }
 
+int32_t ring(int values) {
+  return static_cast<int32_t>(std::bit_ceil(static_cast<uint32_t>(values)));
+}
+
+// flight: rows of an image begun and not finished, each of which needs rows of its own.
 Layout layout_of(
     const program::Program& program,
     const program::Buffer& buffer,
-    const Reach& reach) {
+    const Reach& reach,
+    int flight) {
   Layout layout;
-  layout.stride = buffer.kind == program::Kind::kSym ? 1 : stride_of(buffer.width);
+  layout.stride = buffer.kind == program::Kind::kSym ? 1 : stride_of(buffer.width, program.order());
   const Phase phase = program.instructions()[static_cast<size_t>(buffer.writer)].phase;
-  layout.one_slot =
-      phase == Phase::kStart || (phase == Phase::kSite && reach.up + reach.left + reach.right == 0);
-  if (layout.one_slot) return layout;
-  const auto ring = [](int reach) {
-    return static_cast<int32_t>(std::bit_ceil(static_cast<uint32_t>(reach) + 1));
-  };
+  if (phase == Phase::kStart) return layout;
   if (program.order() == program::Order::kSequence) {
-    layout.slots = ring(reach.left);
+    layout.slots = ring(reach.left + 1);
     layout.column_mask = layout.slots - 1;
     return layout;
   }
-  layout.left = reach.left;
-  layout.row_mask = ring(reach.up) - 1;
-  layout.row_slots = static_cast<int32_t>(reach.left + program.columns() + reach.right);
+  layout.up = reach.up;
+  layout.row_mask = ring(reach.up + flight) - 1;
+  if (phase == Phase::kRow || reach.up + reach.left + reach.right > 0) {
+    layout.column_mask = -1;
+    layout.left = reach.left;
+    layout.row_slots = static_cast<int32_t>(reach.left + program.columns() + reach.right);
+  } else if (flight > 1) {
+    // Threads write the slots of different rows: far enough apart not to be fetched ahead together.
+    constexpr int64_t kApart = 512;
+    layout.row_slots = static_cast<int32_t>((kApart + layout.stride - 1) / layout.stride);
+  }
   layout.slots = (layout.row_mask + 1) * layout.row_slots;
   return layout;
+}
+
+// What reads the targets of `index` at its own site and does nothing but relu(y), in the same
+// phase: its values can be written where y is, to the same bits. -1: nothing.
+int relu_behind(const program::Program& program, size_t index) {
+  const std::vector<program::Instruction>& all = program.instructions();
+  const program::Instruction& sum = all[index];
+  if (sum.op != program::Op::kSum || sum.epilogue != program::Epilogue::kNone) return -1;
+  for (size_t i = index + 1; i < all.size(); ++i) {
+    const program::Instruction& next = all[i];
+    if (next.op != program::Op::kSum || next.phase != sum.phase || !next.bias.empty()) continue;
+    if (next.epilogue != program::Epilogue::kRelu || next.terms.size() != 1) continue;
+    const program::Term& term = next.terms[0];
+    if (term.kind == program::TermKind::kAdd && term.ref.buffer == sum.targets[0] &&
+        term.ref.dy == 0 && term.ref.dx == 0)
+      return static_cast<int>(i);
+  }
+  return -1;
+}
+
+void check_runnable(const program::Program& program, const program::Instruction& instruction) {
+  if (instruction.op == program::Op::kInput && instruction.phase == Phase::kRow) {
+    const program::Buffer& buffer = program.buffers()[static_cast<size_t>(instruction.targets[0])];
+    core::require(
+        buffer.kind == program::Kind::kF32, "Executor: the input ", buffer.name,
+        ", known ahead of each row, must be f32, got a symbol");
+  }
+  if (program.order() == program::Order::kRaster) return;
+  for (const program::Ref& ref : instruction.refs())
+    core::require(
+        ref.dx <= 0, "Executor: a sequence cannot look ahead of its site, got ",
+        program.buffers()[static_cast<size_t>(ref.buffer)].name, "[+0,+", ref.dx, "]");
 }
 
 }  // namespace
@@ -67,22 +114,32 @@ Layout layout_of(
 Executor::Executor(std::shared_ptr<const program::Program> program, const std::string& isa)
     : program_(std::move(program)), kernels_(&kernels_for(isa)) {
   core::require(program_->finished(), "Executor: program must be finished");
-  const std::vector<Reach> reach = reaches(*program_);
-  for (size_t i = 0; i < program_->buffers().size(); ++i)
-    layouts_.push_back(layout_of(*program_, program_->buffers()[i], reach[i]));
-  for (const program::Instruction& instruction : program_->instructions()) {
-    core::require(
-        instruction.op != program::Op::kInput || instruction.phase == Phase::kStart,
-        "Executor: inputs must be known from the start, got one known ahead of each row");
-    core::require(
-        static_cast<int>(instruction.terms.size()) <= kMaxTerms,
-        "Executor: a sum must have at most ", kMaxTerms, " terms, got ", instruction.terms.size());
-    draws_ += instruction.op == program::Op::kDraw;
+  layouts_ = layouts(1);
+  const std::vector<program::Instruction>& all = program_->instructions();
+  relu_of_.assign(all.size(), -1);
+  absorbed_.assign(all.size(), false);
+  for (size_t i = 0; i < all.size(); ++i) {
+    check_runnable(*program_, all[i]);
     packed_.push_back(
-        instruction.op == program::Op::kSum ? pack(*program_, instruction, kernels_->lanes)
-                                            : PackedSum{});
+        all[i].op == program::Op::kSum ? pack(*program_, all[i], kernels_->lanes) : PackedSum{});
     matrix_bytes_ += static_cast<int64_t>(packed_.back().weights.bytes());
+    if (program_->order() != program::Order::kRaster || absorbed_[i]) continue;
+    relu_of_[i] = relu_behind(*program_, i);
+    if (relu_of_[i] >= 0) absorbed_[static_cast<size_t>(relu_of_[i])] = true;
   }
+  std::vector<int64_t> strides;
+  for (const Layout& layout : layouts_)
+    strides.push_back(layout.raster_columns() ? 0 : layout.stride);
+  homes_ = homes_of(*program_, strides, relu_of_);
+  if (program_->order() == program::Order::kRaster) lags_ = lags_of(*program_);
+}
+
+std::vector<Layout> Executor::layouts(int flight) const {
+  const std::vector<Reach> reach = reaches(*program_);
+  std::vector<Layout> layouts;
+  for (size_t i = 0; i < program_->buffers().size(); ++i)
+    layouts.push_back(layout_of(*program_, program_->buffers()[i], reach[i], flight));
+  return layouts;
 }
 
 size_t Executor::packed_bytes() const {

@@ -6,6 +6,8 @@
 #include <string>
 #include <vector>
 
+#include "cpu/homes.h"
+#include "cpu/lags.h"
 #include "cpu/packing.h"
 #include "program/program.h"
 
@@ -15,22 +17,24 @@ namespace genfast::cpu {
 // still reads.
 //
 //   sequence   a ring of columns
-//   raster     a ring of rows, each [left border | columns | right border], so that no reader needs
-//   a branch start      one slot
+//   raster     a ring of rows: of one slot where nobody looks beyond the site, else
+//              [left border | columns | right border], so that no reader needs a branch
+//   start      one slot
+//
+// Above the image a reader meets slots that hold the border until its own row reaches them.
 struct Layout {
   int32_t row_mask = 0;     // ring of rows, a power of two, less one
-  int32_t column_mask = 0;  // sequence: ring of columns, a power of two, less one
+  int32_t column_mask = 0;  // ring of columns likewise; 0: one slot; -1: a slot a column
   int32_t row_slots = 1;    // slots of one row
   int32_t left = 0;         // border columns before column 0
+  int32_t up = 0;           // earlier rows that somebody reads
   int32_t slots = 1;
   int64_t stride = 0;  // floats a row of the batch; symbols: 1
-  bool one_slot = false;
 
   int64_t slot(int64_t y, int64_t x) const {
-    if (one_slot) return 0;
-    if (column_mask != 0 || row_slots == 1) return x & column_mask;
-    return (y & row_mask) * row_slots + left + x;
+    return (y & row_mask) * row_slots + left + (x & column_mask);
   }
+  bool raster_columns() const { return column_mask == -1; }
 };
 
 class Executor {
@@ -39,9 +43,17 @@ class Executor {
 
   const program::Program& program() const { return *program_; }
   const Kernels& kernels() const { return *kernels_; }
+  // Of one row of an image at a time, or of `flight` rows begun and not finished.
   const std::vector<Layout>& layouts() const { return layouts_; }
+  std::vector<Layout> layouts(int flight) const;
   const PackedSum& packed(size_t instruction) const { return packed_[instruction]; }
-  int64_t draws() const { return draws_; }
+  // Of a raster: the sum behind this one that is its relu, stored with it; or -1.
+  int relu_of(size_t instruction) const { return relu_of_[instruction]; }
+  bool absorbed(size_t instruction) const { return absorbed_[instruction]; }
+  // The buffer in whose memory this one lies: values of a raster's site that are dead when others
+  // are born leave theirs to them, so that a site stays in the first-level cache.
+  size_t home(size_t buffer) const { return homes_[buffer]; }
+  const Lags& lags() const { return lags_; }
   int64_t matrix_bytes() const { return matrix_bytes_; }
   size_t packed_bytes() const;
 
@@ -50,7 +62,10 @@ class Executor {
   const Kernels* kernels_;
   std::vector<Layout> layouts_;
   std::vector<PackedSum> packed_;  // one an instruction, empty for those that are no sum
-  int64_t draws_ = 0;
+  std::vector<int> relu_of_;
+  std::vector<bool> absorbed_;
+  std::vector<size_t> homes_;
+  Lags lags_;
   int64_t matrix_bytes_ = 0;
 };
 

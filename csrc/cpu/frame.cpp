@@ -45,7 +45,7 @@ Term::Kind kernel_kind(program::TermKind kind) {
   return Term::kAdd;
 }
 
-SumArgs fixed_part(const PackedSum& packed, program::Epilogue epilogue) {
+SumArgs fixed_part(const PackedSum& packed, program::Epilogue epilogue, int32_t batch) {
   SumArgs args{};
   args.epilogue = kernel_epilogue(epilogue);
   args.units = packed.units;
@@ -56,12 +56,14 @@ SumArgs fixed_part(const PackedSum& packed, program::Epilogue epilogue) {
   args.weights = packed.weights.data();
   args.bias = packed.bias.data();
   args.packed_width = packed.packed_width;
+  args.batch = batch;
   return args;
 }
 
 }  // namespace
 
 bool Session::by_units(int threads) const {
+  if (executor_->program().order() == program::Order::kRaster) return false;
   const int64_t rows = (batch_ + threads - 1) / threads;
   return threads > 1 &&
          std::any_of(std::begin(kSplitRules), std::end(kSplitRules), [&](SplitRule rule) {
@@ -71,18 +73,21 @@ bool Session::by_units(int threads) const {
 
 Session::Frame Session::make_frame(int thread, int threads) const {
   const bool units = by_units(threads);
+  const bool all_rows = units || wavefront_;
+  const auto batch = static_cast<int32_t>(batch_);
   const program::Program& program = executor_->program();
   Frame frame;
   frame.thread = thread;
-  frame.row_begin = units ? 0 : share(batch_, thread, threads);
-  frame.row_end = units ? static_cast<int32_t>(batch_) : share(batch_, thread + 1, threads);
+  frame.row_begin = all_rows ? 0 : share(batch_, thread, threads);
+  frame.row_end = all_rows ? batch : share(batch_, thread + 1, threads);
   frame.meets = meets();
-  frame.hidden_values = core::Aligned<int64_t>(static_cast<size_t>(units ? batch_ : 0));
+  frame.hidden_values =
+      core::Aligned<int64_t>(static_cast<size_t>(units ? batch_ * program.values() : 0));
   int64_t classes = 0;
   for (size_t i = 0; i < program.instructions().size(); ++i) {
     const program::Instruction& instruction = program.instructions()[i];
     const PackedSum& packed = executor_->packed(i);
-    SumArgs args = fixed_part(packed, instruction.epilogue);
+    SumArgs args = fixed_part(packed, instruction.epilogue, frame.row_end - frame.row_begin);
     args.row_begin = frame.row_begin;
     args.row_end = frame.row_end;
     args.panel_begin = units ? share(packed.panels, thread, threads) : 0;
@@ -101,10 +106,9 @@ Session::Frame Session::make_frame(int thread, int threads) const {
     frame.terms.push_back(std::move(terms));
     args.terms = frame.terms.back().data();
     frame.sums.push_back(args);
-    if (instruction.op == Op::kDraw)
-      classes = std::max(
-          classes, program.buffers()[static_cast<size_t>(instruction.targets[0])].vocabulary);
+    classes = std::max(classes, instruction.choices);
   }
+  if (program.order() == program::Order::kRaster) add_raster_code(&frame);
   frame.scratch =
       core::Aligned<float>(static_cast<size_t>(kDrawScratchRows * ((classes + 15) / 16 * 16)));
   return frame;
@@ -129,10 +133,36 @@ std::vector<bool> Session::meets() const {
   return meets;
 }
 
+void Session::add_raster_code(Frame* frame) const {
+  const std::vector<program::Instruction>& all = executor_->program().instructions();
+  Stretch stretch;
+  for (size_t i = 0; i < all.size(); ++i) {
+    if (all[i].op == Op::kInput || all[i].phase == program::Phase::kStart) continue;
+    Code& code = all[i].phase == program::Phase::kRow ? frame->row_code : frame->site_code;
+    if (all[i].op == Op::kSum && !executor_->absorbed(i)) {
+      code.instructions.push_back(i);
+      code.sums.push_back(frame->sums[i]);
+    }
+    if (all[i].op != Op::kDraw) continue;
+    stretch.end = static_cast<int32_t>(code.sums.size());
+    stretch.draw = static_cast<int64_t>(i);
+    frame->stretches.push_back(stretch);
+    stretch = {stretch.end, stretch.end, -1};
+  }
+  stretch.end = static_cast<int32_t>(frame->site_code.sums.size());
+  frame->stretches.push_back(stretch);
+  frame->reached.assign(frame->row_code.sums.size(), 0);
+}
+
 void Session::prepare_frames(int threads) {
-  const int wanted =
-      by_units(threads) ? threads : static_cast<int>(std::clamp<int64_t>(batch_, 1, threads));
-  if (static_cast<int>(frames_.size()) == wanted) return;
+  const int rows_at_once = wavefront_threads(threads);
+  const int wanted = rows_at_once > 1 ? rows_at_once
+                     : by_units(threads)
+                         ? threads
+                         : static_cast<int>(std::clamp<int64_t>(batch_, 1, threads));
+  if (static_cast<int>(frames_.size()) == wanted && wavefront_ == (rows_at_once > 1)) return;
+  if (is_raster()) lay_out(std::max(flight_, rows_at_once), rows_at_once > 1 ? 1 : wanted);
+  wavefront_ = rows_at_once > 1;
   frames_.clear();
   for (int thread = 0; thread < wanted; ++thread) frames_.push_back(make_frame(thread, wanted));
   barrier_ = by_units(wanted) ? std::make_unique<core::Barrier>(wanted) : nullptr;

@@ -11,26 +11,43 @@
 
 namespace genfast::cpu {
 
-inline constexpr int kMaxTerms = 32;  // terms of one kind in a sum
 inline constexpr int kMaxStates = 2;
+inline constexpr int kMaxChannels = 16;  // symbols of a draw
 inline constexpr int kDrawScratchRows =
-    10;  // of as many floats as there are classes, rounded up to 16
+    10;  // of as many floats as there are classes, or components, rounded up to 16
 
 enum class Epilogue : int32_t { kNone, kRelu, kTanh, kSigmoid, kGate, kLstm, kGru };
 
-// A vector a row: row r starts at data + r * stride.
+// Columns of an image row that a kernel computes at once; a sequence has column 0.
+struct Span {
+  int32_t begin;
+  int32_t end;
+};
+
+// Where a batch's values lie: those of row r at column x start at `place` strides, place being r
+// for a buffer of one slot and x * batch + r for one that has a slot a column.
+enum Places : int32_t { kOneSlot, kColumns };
+
+// Vectors that are read.
 struct Rows {
   const float* data;
   int64_t stride;
+  Places places;
 };
 
-// One term of a sum. A chain is bias, then the terms in order; a run of matrix terms keeps it in
-// registers.
+// Vectors that are written, whole vectors of them.
+struct Target {
+  float* data;
+  int64_t stride;
+  Places places;
+};
+
+// One term of a sum. A chain is bias, then the terms in order; all of it stays in registers.
 struct Term {
   enum Kind : int32_t { kMat, kLook, kAdd } kind;
   int32_t width;           // kMat: k, the values of `input` used
-  Rows input;              // kMat, kAdd
-  const int32_t* symbols;  // kLook: one a row
+  Rows input;              // kMat, kAdd; of kLook: the places of its symbols
+  const int32_t* symbols;  // kLook
   const float* table;      // kLook: [vocabulary + 1][packed width], in packed order
 };
 
@@ -50,29 +67,32 @@ struct SumArgs {
   const Term* terms;
   int32_t num_terms;
   Rows states[kMaxStates];  // lstm: c'; gru: rec, h'
-  float* target;  // h or y: row r at target + r * target_stride, whole vectors are written
-  int64_t target_stride;
-  float* cell;  // lstm: c
-  int64_t cell_stride;
+  Target target;            // h or y
+  Target cell;              // lstm: c
+  // Behind epilogue none: max(0, 0 + y), what the sum relu(y) that follows would write; or null.
+  Target relu;
+  int32_t batch;  // rows of a slot
   int32_t row_begin, row_end;
   int32_t panel_begin, panel_end;
   bool reverse;  // panels from the last to the first: what the sweep before left in the cache is
                  // met first
 };
 
-enum class DrawError : int32_t { kNone, kNotANumber, kInfinite, kNothingLeft };
+enum class DrawError : int32_t { kNone, kNotANumber, kInfinite, kNothingLeft, kNotFinite };
 
 struct DrawArgs {
   Rows scores;
   int32_t classes;
+  int32_t mixtures;       // components of a mixture; `classes` are the levels of each channel
+  int32_t channels;       // symbols of a draw: uniforms, forced and values of a row stand together
   const float* uniforms;  // row r at uniforms + r * uniforms_stride
   int64_t uniforms_stride;
   const int64_t* forced;  // null, or -1 where the row draws
   int64_t forced_stride;
-  const float* temperature;  // one a row
-  const int64_t* top_k;      // 0: off
-  const float* top_p;        // 1: off
-  int32_t* symbols;          // one a row
+  const float* temperature;        // one a row
+  const int64_t* top_k;            // 0: off
+  const float* top_p;              // 1: off
+  int32_t* symbols[kMaxChannels];  // of each channel, one a row
   int64_t* values;
   int64_t values_stride;
   float* log_probs;  // null: not asked for
@@ -87,8 +107,10 @@ struct DrawArgs {
 struct Kernels {
   const char* name;
   int32_t lanes;
-  void (*sum)(const SumArgs&);
+  // Each of `count` sums in turn, at all columns of the span.
+  void (*sums)(const SumArgs* sums, int32_t count, Span columns);
   void (*draw_categorical)(DrawArgs&);
+  void (*draw_logistic_mixture)(DrawArgs&);
   // Uniforms `first .. first + count` of sample `index` under `seed`.
   void (*uniforms)(uint64_t seed, uint32_t index, uint64_t first, int64_t count, float* out);
   void (*exp)(const float* x, float* y, int64_t n);

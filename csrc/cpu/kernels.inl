@@ -3,6 +3,7 @@
 #include "core/threefry.h"
 #include "cpu/categorical.h"
 #include "cpu/ceilings.h"
+#include "cpu/mixture.h"
 #include "cpu/sum.h"
 
 namespace genfast::cpu::GENFAST_ISA_NAMESPACE {
@@ -35,8 +36,9 @@ static void fill_uniforms(
 #define GENFAST_KERNELS(name)                                  \
   {name,                                                       \
    GENFAST_ISA_NAMESPACE::kLanes,                              \
-   GENFAST_ISA_NAMESPACE::sum,                                 \
+   GENFAST_ISA_NAMESPACE::sums,                                \
    GENFAST_ISA_NAMESPACE::draw_categorical,                    \
+   GENFAST_ISA_NAMESPACE::draw_logistic_mixture,               \
    GENFAST_ISA_NAMESPACE::fill_uniforms,                       \
    GENFAST_ISA_NAMESPACE::map<GENFAST_ISA_NAMESPACE::exp>,     \
    GENFAST_ISA_NAMESPACE::map<GENFAST_ISA_NAMESPACE::log>,     \

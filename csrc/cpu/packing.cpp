@@ -4,10 +4,13 @@ namespace genfast::cpu {
 namespace {
 
 // Vectors of a panel: whole groups, four where there are many (a tile of 6 x 4 fills the
-// registers). A small sum, a readout say, is cut in two, so that two threads have a share each.
-int panel_vectors(int gates, int vectors) {
+// registers). A small sum of a sequence, a readout say, is cut in two, so that two threads have a
+// share each; the threads of a raster share rows only.
+int panel_vectors(int gates, int vectors, bool raster) {
   if (gates == 3) return 3;
   if (gates > 1) return gates == 2 && vectors == 2 ? 2 : 4;
+  const int panels = (vectors + 3) / 4;
+  if (raster) return (vectors + panels - 1) / panels;
   return vectors <= 4 ? (vectors + 1) / 2 : vectors == 5 ? 3 : 4;
 }
 
@@ -86,7 +89,7 @@ PackedSum pack(const program::Program& program, const program::Instruction& sum,
   packed.units = static_cast<int32_t>(program.buffers()[static_cast<size_t>(sum.targets[0])].width);
   const int groups = (packed.units + lanes - 1) / lanes;
   const int vectors = groups * gates;
-  packed.vectors = panel_vectors(gates, vectors);
+  packed.vectors = panel_vectors(gates, vectors, program.order() == program::Order::kRaster);
   packed.panels = (vectors + packed.vectors - 1) / packed.vectors;
   packed.last_vectors = vectors - (packed.panels - 1) * packed.vectors;
   packed.packed_width = static_cast<int64_t>(vectors) * lanes;

@@ -36,6 +36,8 @@ int64_t Session::advance(
   check_advance(first, count, threads);
   poll_ = {&interrupted, Clock::now()};
   int64_t done = 0;
+  if (count > 0 && is_raster() && wavefront_threads(threads) > 1)
+    return advance_wavefront(first, count, threads);
   while (done < count && !poll_.interrupted) {
     const int64_t sites = std::min(pace_, count - done);
     const auto begun = Clock::now();
@@ -43,6 +45,7 @@ int64_t Session::advance(
     copy_symbols();
     poll_.inside_sites = sites == 1;
     stop_at_.store(kNever, std::memory_order_relaxed);
+    pristine_ = false;
     core::ThreadPool::instance().run(
         static_cast<int>(frames_.size()), [&](int thread) { run(thread, first + done, sites); });
     throw_failure();
@@ -72,36 +75,31 @@ void Session::run(int thread, int64_t first, int64_t count) {
   Frame& frame = frames_[static_cast<size_t>(thread)];
   frame.step = 0;
   frame.failure = Failure{};
-  const program::Program& program = executor_->program();
-  const bool raster = program.order() == program::Order::kRaster;
-  if (!started_) phase(frame, {0, 0}, Phase::kStart, 0, 0, 1);
+  if (!started_) phase(frame, {0, 0}, Phase::kStart);
+  if (is_raster()) {
+    run_rows(frame, first, count);
+    return;
+  }
   for (int64_t i = 0; i < count; ++i) {
     const Column column{first + i, position_ + i};
-    const int64_t y = raster ? column.position / program.columns() : 0;
-    const int64_t x = raster ? column.position % program.columns() : column.position;
-    if (!raster || x == 0) phase(frame, column, Phase::kRow, y, x, raster ? program.columns() : 1);
-    if (!phase(frame, column, Phase::kSite, y, x, 1)) return;
+    give_column(frame, column);
+    if (!phase(frame, column, Phase::kRow)) return;
+    if (!phase(frame, column, Phase::kSite)) return;
   }
 }
 
-// Runs the instructions of one phase, each over `columns` columns from x on. False: a draw failed.
-bool Session::phase(
-    Frame& frame,
-    Column column,
-    Phase phase,
-    int64_t y,
-    int64_t x,
-    int64_t columns) {
+// Runs the instructions of one phase of a sequence, or the start code of any program. False: a
+// draw failed.
+bool Session::phase(Frame& frame, Column column, Phase phase) {
   const std::vector<program::Instruction>& instructions = executor_->program().instructions();
   // Every other site meets the panels backwards: the last weights of one site are the first of the
   // next, still cached.
   const bool reverse = column.position % 2 == 1;
-  int64_t draws = 0;
   for (size_t i = 0; i < instructions.size(); ++i) {
     if (instructions[i].phase != phase || instructions[i].op == Op::kInput) continue;
     if (instructions[i].op == Op::kSum)
-      for (int64_t c = 0; c < columns; ++c) sum(frame, i, y, x + c, reverse);
-    else if (!draw(frame, i, column, y, x, draws++))
+      sum(frame, i, column.position, reverse);
+    else if (!draw(frame, i, column, 0, column.position))
       return false;
     if (barrier_ != nullptr) {
       if (!frame.meets[i]) continue;
@@ -120,111 +118,67 @@ bool Session::stopped(const Frame& frame) const {
   return barrier_ != nullptr ? at <= frame.step : at != kNever;
 }
 
-void Session::sum(Frame& frame, size_t index, int64_t y, int64_t x, bool reverse) {
+void Session::sum(Frame& frame, size_t index, int64_t x, bool reverse) {
+  aim(&frame.sums[index], &frame.terms[index], index, 0, x, frame);
+  frame.sums[index].reverse = reverse;
+  compute(frame, frame.sums[index], {0, 1});
+}
+
+// Points a sum at the values of column x of row y, of a raster at those of its column 0.
+void Session::aim(
+    SumArgs* args,
+    std::vector<Term>* terms,
+    size_t index,
+    int64_t y,
+    int64_t x,
+    const Frame& frame) {
   const program::Instruction& instruction = executor_->program().instructions()[index];
-  SumArgs& args = frame.sums[index];
-  std::vector<Term>& terms = frame.terms[index];
-  const auto rows_of = [&](const program::Ref& ref) {
-    return Rows{floats(ref, y, x), executor_->layouts()[static_cast<size_t>(ref.buffer)].stride};
-  };
-  for (size_t t = 0; t < terms.size(); ++t) {
+  for (size_t t = 0; t < terms->size(); ++t) {
     const program::Ref& ref = instruction.terms[t].ref;
-    if (terms[t].kind == Term::kLook)
-      terms[t].symbols = symbols(ref, y, x, frame.thread);
-    else
-      terms[t].input = rows_of(ref);
+    Term& term = (*terms)[t];
+    if (term.kind == Term::kLook) {
+      term.symbols = symbols(frame, ref, y, x);
+      term.input.places = places(ref.buffer);
+    } else {
+      term.input = rows_of(frame, ref, y, x);
+    }
   }
   for (size_t s = 0; s < instruction.states.size(); ++s)
-    args.states[s] = rows_of(instruction.states[s]);
-  const Rows target = rows_of({instruction.targets[0], 0, 0});
-  args.target = const_cast<float*>(target.data);
-  args.target_stride = target.stride;
-  if (instruction.targets.size() > 1) {
-    const Rows cell = rows_of({instruction.targets[1], 0, 0});
-    args.cell = const_cast<float*>(cell.data);
-    args.cell_stride = cell.stride;
-  }
-  args.reverse = reverse;
-  compute(frame, args);
+    args->states[s] = rows_of(frame, instruction.states[s], y, x);
+  args->target = target_of(frame, instruction.targets[0], y, x);
+  if (instruction.targets.size() > 1) args->cell = target_of(frame, instruction.targets[1], y, x);
+}
+
+Places Session::places(int buffer) const {
+  return layouts_[static_cast<size_t>(buffer)].raster_columns() ? kColumns : kOneSlot;
+}
+
+Rows Session::rows_of(const Frame& frame, const program::Ref& ref, int64_t y, int64_t x) {
+  const int64_t stride = layouts_[static_cast<size_t>(ref.buffer)].stride;
+  return {floats(frame, ref, y, x), stride, places(ref.buffer)};
+}
+
+Target Session::target_of(const Frame& frame, int buffer, int64_t y, int64_t x) {
+  const int64_t stride = layouts_[static_cast<size_t>(buffer)].stride;
+  return {floats(frame, {buffer, 0, 0}, y, x), stride, places(buffer)};
 }
 
 // One call of the kernel, or several where it takes long: a site left in its middle is computed
 // anew, to the same bits, because what it reads lies in other slots than what it writes.
-void Session::compute(const Frame& frame, const SumArgs& whole) {
-  const int64_t rows = whole.row_end - whole.row_begin;
+void Session::compute(const Frame& frame, const SumArgs& whole, Span columns) {
+  const int64_t rows =
+      static_cast<int64_t>(whole.row_end - whole.row_begin) * (columns.end - columns.begin);
   const int64_t panel_work = rows * whole.depth * whole.vectors * executor_->kernels().lanes;
   const int64_t step = std::max<int64_t>(1, kPollWork / std::max<int64_t>(1, panel_work));
   for (int64_t begin = whole.panel_begin; begin < whole.panel_end; begin += step) {
     SumArgs part = whole;
     part.panel_begin = static_cast<int32_t>(begin);
     part.panel_end = static_cast<int32_t>(std::min<int64_t>(begin + step, whole.panel_end));
-    executor_->kernels().sum(part);
+    executor_->kernels().sums(&part, 1, columns);
     if (!poll_.inside_sites || part.panel_end == whole.panel_end) continue;
     if (frame.thread == 0 && poll()) stop_at_.store(frame.step + 1, std::memory_order_release);
     if (barrier_ == nullptr && stopped(frame)) return;
   }
-}
-
-// Where threads split panels, each draws every row, into symbols of its own: cheaper than to meet
-// once more. The first writes what the caller sees.
-bool Session::draw(Frame& frame, size_t index, Column column, int64_t y, int64_t x, int64_t draw) {
-  const bool shows = barrier_ == nullptr || frame.thread == 0;
-  const program::Instruction& instruction = executor_->program().instructions()[index];
-  const program::Ref& scores = instruction.scores;
-  const int64_t place = column.index * bound_.draws + draw;
-  const int64_t row_draws = bound_.columns * bound_.draws;
-  DrawArgs args{};
-  args.scores = {
-      floats(scores, y, x), executor_->layouts()[static_cast<size_t>(scores.buffer)].stride};
-  args.classes = static_cast<int32_t>(
-      executor_->program().buffers()[static_cast<size_t>(instruction.targets[0])].vocabulary);
-  args.uniforms = bound_.uniforms + place;
-  args.forced = bound_.forced == nullptr ? nullptr : bound_.forced + place;
-  args.uniforms_stride = args.forced_stride = row_draws;
-  args.values = shows ? bound_.values + place : frame.hidden_values.data();
-  args.values_stride = shows ? row_draws : 1;
-  args.log_probs = shows && bound_.log_probs != nullptr ? bound_.log_probs + place : nullptr;
-  args.log_probs_stride = row_draws;
-  args.temperature = temperature_.data();
-  args.top_k = top_k_.data();
-  args.top_p = top_p_.data();
-  args.symbols = symbols({instruction.targets[0], 0, 0}, y, x, frame.thread);
-  args.row_begin = frame.row_begin;
-  args.row_end = frame.row_end;
-  args.scratch = frame.scratch.data();
-  if (shows && bound_.scores != nullptr) copy_scores(args, column.index);
-  executor_->kernels().draw_categorical(args);
-  if (args.error == DrawError::kNone) return true;
-  frame.failure = {args.error, column.position, args.error_row};
-  return false;
-}
-
-void Session::copy_scores(const DrawArgs& args, int64_t column) {
-  for (int64_t row = args.row_begin; row < args.row_end; ++row) {
-    const float* from = args.scores.data + row * args.scores.stride;
-    std::copy(
-        from, from + args.classes,
-        bound_.scores + (row * bound_.columns + column) * bound_.classes);
-  }
-}
-
-// The first failure in the order of sites, then of rows.
-void Session::throw_failure() {
-  const Failure* first = nullptr;
-  for (const Frame& frame : frames_) {
-    const Failure& failure = frame.failure;
-    if (failure.error == DrawError::kNone) continue;
-    if (first == nullptr || failure.position < first->position ||
-        (failure.position == first->position && failure.row < first->row))
-      first = &failure;
-  }
-  if (first == nullptr) return;
-  failed_ = true;
-  const char* what = first->error == DrawError::kNotANumber ? "NaN"
-                     : first->error == DrawError::kInfinite ? "+inf"
-                                                            : "all -inf, nothing is left to draw";
-  throw core::FloatingPointError(
-      core::text("draw: scores of row ", first->row, " at site ", first->position, " are ", what));
 }
 
 }  // namespace genfast::cpu

@@ -12,15 +12,23 @@ using core::require;
 using program::Kind;
 
 Session::Session(std::shared_ptr<const Executor> executor, int64_t batch)
-    : executor_(std::move(executor)), batch_(batch) {
+    : Session(std::move(executor), batch, 1, 1) {}
+
+Session::Session(std::shared_ptr<const Executor> executor, int64_t batch, int flight, int parts)
+    : executor_(std::move(executor)),
+      batch_(batch),
+      flight_(flight),
+      parts_(parts),
+      layouts_(executor_->layouts(flight)) {
   require(
       batch > 0 && batch < (int64_t{1} << 31), "Session: batch must be in [1, 2**31), got ", batch);
   const std::vector<program::Buffer>& buffers = executor_->program().buffers();
   for (size_t i = 0; i < buffers.size(); ++i) {
-    const Layout& layout = executor_->layouts()[i];
+    const Layout& layout = layouts_[i];
     const size_t size = static_cast<size_t>(layout.slots * batch * layout.stride);
     // A whole vector may be loaded behind the last row.
-    floats_.emplace_back(buffers[i].kind == Kind::kF32 ? size + 16 : 0);
+    const bool own = buffers[i].kind == Kind::kF32 && executor_->home(i) == i;
+    floats_.emplace_back(own ? size + 16 : 0);
     symbols_.emplace_back(buffers[i].kind == Kind::kSym ? size : 0);
     fill_border(static_cast<int>(i), 0, batch);
   }
@@ -32,18 +40,34 @@ Session::Session(std::shared_ptr<const Executor> executor, int64_t batch)
 
 Session::~Session() = default;
 
-float* Session::floats(const program::Ref& ref, int64_t y, int64_t x) {
+// Pointers that a row of the batch, counted from 0, is added to, as if there were one part.
+float* Session::floats(const Frame& frame, const program::Ref& ref, int64_t y, int64_t x) {
   const size_t buffer = static_cast<size_t>(ref.buffer);
-  const Layout& layout = executor_->layouts()[buffer];
-  return floats_[buffer].data() + layout.slot(y + ref.dy, x + ref.dx) * batch_ * layout.stride;
+  const Layout& layout = layouts_[buffer];
+  const int64_t first = offset(layout, layout.slot(y + ref.dy, x + ref.dx), frame.row_begin);
+  return floats_[executor_->home(buffer)].data() + first - frame.row_begin * layout.stride;
 }
 
-int32_t* Session::symbols(const program::Ref& ref, int64_t y, int64_t x, int thread) {
+int32_t* Session::symbols(const Frame& frame, const program::Ref& ref, int64_t y, int64_t x) {
   const size_t buffer = static_cast<size_t>(ref.buffer);
-  const bool own = barrier_ != nullptr && thread > 0;
+  const bool own = barrier_ != nullptr && frame.thread > 0;
   core::Aligned<int32_t>& all =
-      own ? own_symbols_[static_cast<size_t>(thread) - 1][buffer] : symbols_[buffer];
-  return all.data() + executor_->layouts()[buffer].slot(y + ref.dy, x + ref.dx) * batch_;
+      own ? own_symbols_[static_cast<size_t>(frame.thread) - 1][buffer] : symbols_[buffer];
+  const Layout& layout = layouts_[buffer];
+  const int64_t first = offset(layout, layout.slot(y + ref.dy, x + ref.dx), frame.row_begin);
+  return all.data() + first - frame.row_begin;
+}
+
+// Where a row of the batch lies in a slot: parts one behind the other, in each all slots.
+int64_t Session::offset(const Layout& layout, int64_t slot, int64_t row) const {
+  int64_t begin = 0;
+  int64_t end = batch_;
+  for (int64_t part = 0; part < parts_; ++part) {
+    begin = batch_ * part / parts_;
+    end = batch_ * (part + 1) / parts_;
+    if (row < end) break;
+  }
+  return (layout.slots * begin + slot * (end - begin) + row - begin) * layout.stride;
 }
 
 void Session::copy_symbols() {
@@ -75,6 +99,12 @@ void Session::options(
         ps[row] > 0.0f && ps[row] <= 1.0f, "top_p must be in (0, 1], got ", ps[row], " in row ",
         row);
   }
+  for (const program::Instruction& draw : executor_->program().instructions())
+    for (int64_t row = 0; draw.head == program::Head::kLogisticMixture && row < batch_; ++row)
+      require(
+          ks[row] == 0 && ps[row] == 1.0f,
+          "top_k and top_p must be off for a mixture, which has no classes, got ", ks[row], " and ",
+          ps[row], " in row ", row);
   temperature_.assign(temperatures, temperatures + batch_);
   top_k_.assign(ks, ks + batch_);
   top_p_.assign(ps, ps + batch_);
@@ -89,7 +119,7 @@ void Session::input(int buffer, const core::Tensor& values) {
   require(op == program::Op::kInput, "input: ", target.name, " is not an input");
   if (target.kind == Kind::kF32) {
     const float* from = elements<const float>(values, target.name.c_str(), {batch_, target.width});
-    const int64_t stride = executor_->layouts()[static_cast<size_t>(buffer)].stride;
+    const int64_t stride = layouts_[static_cast<size_t>(buffer)].stride;
     for (int64_t row = 0; row < batch_; ++row)
       std::copy_n(
           from + row * target.width, target.width,
@@ -114,24 +144,56 @@ void Session::bind(
     const core::Tensor* scores,
     const core::Tensor* log_probs) {
   const Busy busy(busy_);
-  const int64_t draws = executor_->draws();
+  const program::Program& program = executor_->program();
   Bound bound;
-  bound.draws = draws;
-  bound.uniforms = elements<const float>(uniforms, "uniforms", {batch_, -1, draws});
+  bound.uniforms = elements<const float>(uniforms, "uniforms", {batch_, -1, program.uniforms()});
   bound.columns = uniforms.shape[1];
-  const std::vector<int64_t> shape = {batch_, bound.columns, draws};
+  const std::vector<int64_t> shape = {batch_, bound.columns, program.values()};
   bound.values = elements<int64_t>(values, "values", shape);
   if (forced != nullptr) bound.forced = elements<const int64_t>(*forced, "forced", shape);
-  if (log_probs != nullptr) bound.log_probs = elements<float>(*log_probs, "log_probs", shape);
-  if (scores != nullptr) {
-    require(draws == 1, "scores: a program of one draw a site has them, this one has ", draws);
-    for (const program::Instruction& instruction : executor_->program().instructions())
-      if (instruction.op == program::Op::kDraw)
-        bound.classes =
-            executor_->program().buffers()[static_cast<size_t>(instruction.targets[0])].vocabulary;
-    bound.scores = elements<float>(*scores, "scores", {batch_, bound.columns, bound.classes});
-  }
+  if (log_probs != nullptr)
+    bound.log_probs =
+        elements<float>(*log_probs, "log_probs", {batch_, bound.columns, program.draws()});
+  if (scores != nullptr) bind_scores(bound, *scores);
   bound_ = bound;
+  inputs_.clear();
+}
+
+void Session::bind_inputs(const std::map<int, core::Tensor>& inputs) {
+  const Busy busy(busy_);
+  const program::Program& program = executor_->program();
+  std::map<int, const float*> found;
+  for (const auto& [buffer, values] : inputs) {
+    require(
+        buffer >= 0 && buffer < static_cast<int>(program.buffers().size()), "inputs: no buffer ",
+        buffer);
+    const program::Buffer& target = program.buffers()[static_cast<size_t>(buffer)];
+    const program::Instruction& writer = program.instructions()[static_cast<size_t>(target.writer)];
+    require(
+        writer.op == program::Op::kInput && writer.phase == program::Phase::kRow,
+        "inputs: ", target.name, " is not an input known ahead of each row");
+    const std::string name = "inputs: " + target.name;
+    found[buffer] =
+        elements<const float>(values, name.c_str(), {batch_, bound_.columns, target.width});
+  }
+  inputs_ = std::move(found);
+}
+
+// [N, C, d, p]; the d of a single draw may be left out.
+void Session::bind_scores(Bound& bound, const core::Tensor& scores) const {
+  const program::Program& program = executor_->program();
+  for (const program::Instruction& draw : program.instructions()) {
+    if (draw.op != program::Op::kDraw) continue;
+    const int64_t width = program.buffers()[static_cast<size_t>(draw.scores.buffer)].width;
+    require(
+        bound.parameters == 0 || bound.parameters == width,
+        "scores: the draws of a site must have as many parameters each, got ", bound.parameters,
+        " and ", width);
+    bound.parameters = width;
+  }
+  std::vector<int64_t> shape = {batch_, bound.columns, program.draws(), bound.parameters};
+  if (program.draws() == 1 && scores.shape.size() == 3) shape.erase(shape.begin() + 2);
+  bound.scores = elements<float>(scores, "scores", shape);
 }
 
 void Session::check_advance(int64_t first, int64_t count, int threads) const {
@@ -146,26 +208,60 @@ void Session::check_advance(int64_t first, int64_t count, int threads) const {
       !raster || position_ + count <= program.rows() * program.columns(), "advance: ", count,
       " sites from site ", position_, " on leave the image of ",
       program.rows() * program.columns());
+  if (count > 0) check_inputs(first, count);
   if (failed_)
     throw std::runtime_error("Session: a draw failed; restore a state or make a new session");
   if (bound_.forced != nullptr) check_forced(first, count);
 }
 
+// Inputs known ahead of a row are read when the row begins, all of it.
+void Session::check_inputs(int64_t first, int64_t count) const {
+  const program::Program& program = executor_->program();
+  bool any = false;
+  for (const program::Instruction& instruction : program.instructions()) {
+    if (instruction.op != program::Op::kInput || instruction.phase != program::Phase::kRow)
+      continue;
+    any = true;
+    require(
+        inputs_.count(instruction.targets[0]) > 0, "advance: bind the input ",
+        program.buffers()[static_cast<size_t>(instruction.targets[0])].name, " first");
+  }
+  if (!any || !is_raster()) return;
+  const int64_t columns = program.columns();
+  const int64_t last_row = (position_ + count - 1) / columns * columns;
+  require(
+      last_row < position_ || first + last_row - position_ + columns <= bound_.columns,
+      "advance: the row of ", columns, " sites that begins at site ", last_row, " must lie in the ",
+      bound_.columns, " bound columns, for its inputs are read at once");
+}
+
 void Session::check_forced(int64_t first, int64_t count) const {
-  int64_t draw = 0;
-  for (const program::Instruction& instruction : executor_->program().instructions()) {
-    if (instruction.op != program::Op::kDraw) continue;
-    const int64_t classes =
-        executor_->program().buffers()[static_cast<size_t>(instruction.targets[0])].vocabulary;
+  for (const program::Instruction& draw : executor_->program().instructions()) {
+    if (draw.op != program::Op::kDraw) continue;
     for (int64_t row = 0; row < batch_; ++row)
-      for (int64_t site = first; site < first + count; ++site) {
-        const int64_t value = bound_.forced[(row * bound_.columns + site) * bound_.draws + draw];
-        require(
-            value >= -1 && value < classes, "forced must be in [0, ", classes,
-            "), or -1 to draw, got ", value, " in row ", row, " at site ",
-            position_ + site - first);
-      }
-    ++draw;
+      for (int64_t site = first; site < first + count; ++site)
+        check_forced(draw, row, site, position_ + site - first);
+  }
+}
+
+// What one draw gives is forced as a whole.
+void Session::check_forced(
+    const program::Instruction& draw,
+    int64_t row,
+    int64_t column,
+    int64_t site) const {
+  const program::Program& program = executor_->program();
+  const int64_t classes = program.buffers()[static_cast<size_t>(draw.targets[0])].vocabulary;
+  const int64_t* values =
+      bound_.forced + (row * bound_.columns + column) * program.values() + draw.first_value;
+  for (size_t i = 0; i < draw.targets.size(); ++i) {
+    require(
+        values[i] >= -1 && values[i] < classes, "forced must be in [0, ", classes,
+        "), or -1 to draw, got ", values[i], " in row ", row, " at site ", site);
+    require(
+        (values[i] < 0) == (values[0] < 0), "forced must hold all ", draw.targets.size(),
+        " values of a draw or none, got ", values[i], " beside ", values[0], " in row ", row,
+        " at site ", site);
   }
 }
 

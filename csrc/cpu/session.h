@@ -4,6 +4,7 @@
 #include <atomic>
 #include <chrono>
 #include <functional>
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -14,15 +15,15 @@
 
 namespace genfast::cpu {
 
-// Arrays of a chunk of C sites, d draws a site, of which `advance` uses some columns. Borrowed.
+// Arrays of a chunk of C sites, of which `advance` uses some columns. Of a site there are u
+// uniforms, v values, d draws and p parameters of each draw. Borrowed.
 struct Bound {
   int64_t columns = 0;
-  int64_t draws = 0;
-  int64_t classes = 0;
-  const float* uniforms = nullptr;  // [N, C, d]
-  int64_t* values = nullptr;        // [N, C, d]
-  const int64_t* forced = nullptr;  // [N, C, d], -1: draw; or null
-  float* scores = nullptr;          // [N, C, K], or null
+  int64_t parameters = 0;
+  const float* uniforms = nullptr;  // [N, C, u]
+  int64_t* values = nullptr;        // [N, C, v]
+  const int64_t* forced = nullptr;  // [N, C, v], -1: draw; or null
+  float* scores = nullptr;          // [N, C, d, p], or null
   float* log_probs = nullptr;       // [N, C, d], or null
 };
 
@@ -42,6 +43,9 @@ class Session {
       const core::Tensor* forced,
       const core::Tensor* scores,
       const core::Tensor* log_probs);
+  // Inputs known ahead of each row, by buffer: float32 [N, C, width]. Behind `bind`, which forgets
+  // them.
+  void bind_inputs(const std::map<int, core::Tensor>& inputs);
 
   // Runs `count` sites into the bound columns from `first` on. `interrupted` is asked every 10 ms
   // by the calling thread; on true the session stays at its last finished site. Returns the sites
@@ -61,10 +65,21 @@ class Session {
   int64_t position() const { return position_; }
   size_t scratch_bytes() const;
 
+  // For tests: rows of an image begin `columns` too early, and a thread sleeps at each site.
+  struct Sabotage {
+    int64_t columns = 0;
+    int thread = -1;
+    int microseconds = 0;
+  };
+  void sabotage(const Sabotage& sabotage) { sabotage_ = sabotage; }
+  void poison();
+
  private:
   struct Frame;    // one thread's share of the work, prepared once
   struct Failure;  // scores that cannot be drawn from
   struct StateHeader;
+  struct Code;
+  struct Stretch;
   class Busy;  // refuses a second caller
 
   using Clock = std::chrono::steady_clock;
@@ -78,47 +93,99 @@ class Session {
     bool interrupted = false;
   };
 
+  // Sites finished by a thread, in the order of the image: every row above is finished, too.
+  struct alignas(64) Progress {
+    std::atomic<int64_t> sites{0};
+  };
+
   struct Column {
     int64_t index;     // of the bound arrays
     int64_t position;  // in the order
   };
 
+  // What one row of an image is to do.
+  struct Stripe {
+    int64_t y;
+    int64_t begin;  // columns
+    int64_t end;
+    int64_t index;  // of column 0, in the bound arrays; it may lie before them
+    bool first;     // of the run: the rows above are finished
+  };
+
+  Session(std::shared_ptr<const Executor> executor, int64_t batch, int flight, int parts);
+  bool is_raster() const { return executor_->program().order() == program::Order::kRaster; }
   bool by_units(int threads) const;
+  int wavefront_threads(int threads) const;
   void prepare_frames(int threads);
   Frame make_frame(int thread, int threads) const;
+  void add_raster_code(Frame* frame) const;
   std::vector<bool> meets() const;
   void copy_symbols();
   void check_advance(int64_t first, int64_t count, int threads) const;
+  void check_inputs(int64_t first, int64_t count) const;
   void check_forced(int64_t first, int64_t count) const;
+  void check_forced(const program::Instruction& draw, int64_t row, int64_t column, int64_t site)
+      const;
+  void bind_scores(Bound& bound, const core::Tensor& scores) const;
   void run(int thread, int64_t first, int64_t count);
-  bool phase(
-      Frame& frame,
-      Column column,
-      program::Phase phase,
+  bool phase(Frame& frame, Column column, program::Phase phase);
+  void sum(Frame& frame, size_t index, int64_t x, bool reverse);
+  void aim(
+      SumArgs* args,
+      std::vector<Term>* terms,
+      size_t index,
       int64_t y,
       int64_t x,
-      int64_t columns);
-  void sum(Frame& frame, size_t index, int64_t y, int64_t x, bool reverse);
-  bool draw(Frame& frame, size_t index, Column column, int64_t y, int64_t x, int64_t draw);
-  void copy_scores(const DrawArgs& args, int64_t column);
-  void compute(const Frame& frame, const SumArgs& whole);
+      const Frame& frame);
+  void aim(Frame& frame, Code* code, int64_t y);
+  Places places(int buffer) const;
+  Rows rows_of(const Frame& frame, const program::Ref& ref, int64_t y, int64_t x);
+  Target target_of(const Frame& frame, int buffer, int64_t y, int64_t x);
+  void give_inputs(const Frame& frame, int64_t index, int64_t y, int64_t x, int64_t columns);
+  void give_column(Frame& frame, Column column);
+  void run_rows(Frame& frame, int64_t first, int64_t count);
+  bool run_row(Frame& frame, const Stripe& stripe);
+  int64_t chunk(const Frame& frame) const;
+  bool row_code(Frame& frame, const Stripe& stripe, int64_t x);
+  bool site(Frame& frame, const Stripe& stripe, int64_t x);
+  bool sums(const Frame& frame, const SumArgs* all, int64_t count, Span columns);
+  int64_t advance_wavefront(int64_t first, int64_t count, int threads);
+  int64_t finished_above(const Frame& frame, const Stripe& stripe, int64_t wanted);
+  bool halted(int64_t y) const;
+  void leave_rows(int64_t y);
+  void publish(const Frame& frame, int64_t sites);
+  int64_t settle(int64_t first, int64_t count);
+  bool draw(Frame& frame, size_t index, Column column, int64_t y, int64_t x);
+  void copy_scores(const program::Instruction& draw, const DrawArgs& args, int64_t column);
+  void compute(const Frame& frame, const SumArgs& whole, Span columns);
   bool stopped(const Frame& frame) const;
   bool poll();
   void throw_failure();
   uint64_t shape_hash() const;
   void clamp_symbols();
+  void lay_out(int flight, int parts);
+  void copy_kept_to(Session* other) const;
+  void copy_row_to(Session* other, size_t buffer, int64_t y, int64_t row) const;
+  int64_t offset(const Layout& layout, int64_t slot, int64_t row) const;
+  size_t kept_bytes() const;
   void fill_border(int buffer, int64_t row_begin, int64_t row_end);
-  float* floats(const program::Ref& ref, int64_t y, int64_t x);
-  int32_t* symbols(const program::Ref& ref, int64_t y, int64_t x, int thread);
+  float* floats(const Frame& frame, const program::Ref& ref, int64_t y, int64_t x);
+  int32_t* symbols(const Frame& frame, const program::Ref& ref, int64_t y, int64_t x);
   std::vector<int64_t> checked_rows(const core::Tensor& rows) const;
 
   std::shared_ptr<const Executor> executor_;
   int64_t batch_;
+  int flight_;  // rows of an image for which buffers have room
+  // Rows of the batch lie in as many parts as there are threads to share them, one behind the
+  // other, so that no thread's lines stand between another's (it would fetch them ahead of use).
+  int parts_;
+  bool pristine_ = true;  // nothing has run: buffers hold borders
+  std::vector<Layout> layouts_;
   int64_t position_ = 0;
   bool started_ = false;  // the start phase has run on the present inputs
   bool failed_ = false;
   int64_t pace_ = 1;                             // sites that take some milliseconds
-  std::vector<core::Aligned<float>> floats_;     // one a buffer
+  std::vector<core::Aligned<float>> floats_;     // one a buffer, empty: see Executor::home
   std::vector<core::Aligned<int32_t>> symbols_;  // one a buffer
   // Threads that split panels draw into symbols of their own: [thread - 1][buffer], copies of
   // symbols_ when a run begins.
@@ -127,11 +194,17 @@ class Session {
   std::vector<int64_t> top_k_;
   std::vector<float> top_p_;
   Bound bound_;
+  std::map<int, const float*> inputs_;  // [N, C, width], by buffer
   std::vector<Frame> frames_;
   std::unique_ptr<core::Barrier> barrier_;
   Clock::time_point alone_until_{};  // threads were kept waiting: one until then
   Poll poll_;
-  std::atomic<int64_t> stop_at_{kNever};  // the step behind which a run ends early
+  std::atomic<int64_t> stop_at_{kNever};   // the step behind which a run ends early
+  bool wavefront_ = false;                 // frames are rows of the image, and not of the batch
+  int64_t lanes_ = 1;                      // of them, those that run
+  std::vector<Progress> progress_;         // one a frame
+  std::atomic<int64_t> stop_row_{kNever};  // rows of the image from this one on are left
+  Sabotage sabotage_;
   mutable std::atomic<bool> busy_{false};
 };
 

@@ -1,6 +1,7 @@
 // What a session keeps between sites: reset row by row, thinned out, copied out and put back.
 #include <algorithm>
 #include <cstring>
+#include <limits>
 #include <set>
 
 #include "core/hash.h"
@@ -12,10 +13,12 @@ using core::elements;
 using core::require;
 using program::Kind;
 
+// Of one part.
 void Session::fill_border(int buffer, int64_t row_begin, int64_t row_end) {
   const size_t index = static_cast<size_t>(buffer);
+  if (executor_->home(index) != index) return;
   const program::Buffer& described = executor_->program().buffers()[index];
-  const Layout& layout = executor_->layouts()[index];
+  const Layout& layout = layouts_[index];
   for (int64_t slot = 0; slot < layout.slots; ++slot) {
     const int64_t begin = (slot * batch_ + row_begin) * layout.stride;
     const int64_t end = (slot * batch_ + row_end) * layout.stride;
@@ -44,6 +47,7 @@ void Session::reset(const core::Tensor& rows) {
       program.order() == program::Order::kSequence || position_ == 0,
       "reset: the images of a batch move in lockstep; make a new session");
   const std::vector<int64_t> chosen = checked_rows(rows);
+  lay_out(1, 1);
   for (const int64_t row : chosen)
     for (size_t i = 0; i < program.buffers().size(); ++i) {
       const program::Instruction& writer =
@@ -58,15 +62,17 @@ void Session::select(const core::Tensor& rows) {
   const Busy busy(busy_);
   const std::vector<int64_t> kept = checked_rows(rows);
   require(!kept.empty(), "select: rows must name at least one row");
+  lay_out(1, 1);
   Session next(executor_, static_cast<int64_t>(kept.size()));
   for (size_t to = 0; to < kept.size(); ++to) {
     const size_t from = static_cast<size_t>(kept[to]);
     for (size_t i = 0; i < floats_.size(); ++i) {
-      const Layout& layout = executor_->layouts()[i];
+      const Layout& layout = layouts_[i];
       for (size_t slot = 0; slot < static_cast<size_t>(layout.slots); ++slot) {
         const size_t stride = static_cast<size_t>(layout.stride);
         const size_t source = (slot * static_cast<size_t>(batch_) + from) * stride;
         const size_t target = (slot * kept.size() + to) * stride;
+        if (executor_->home(i) != i) continue;
         if (symbols_[i].size() > 0)
           next.symbols_[i][target] = symbols_[i][source];
         else
@@ -84,6 +90,7 @@ void Session::select(const core::Tensor& rows) {
   top_k_ = std::move(next.top_k_);
   top_p_ = std::move(next.top_p_);
   bound_ = Bound{};
+  inputs_.clear();
   frames_.clear();
 }
 
@@ -108,6 +115,12 @@ uint64_t Session::shape_hash() const {
 std::string Session::state() const {
   const Busy busy(busy_);
   if (failed_) throw std::runtime_error("Session: a draw failed; there is no state to keep");
+  if (flight_ > 1 || parts_ > 1) {
+    Session plain(executor_, batch_, 1, 1);
+    copy_kept_to(&plain);
+    plain.position_ = position_;
+    return plain.state();
+  }
   const StateHeader header{shape_hash(), batch_, position_};
   std::string bytes(reinterpret_cast<const char*>(&header), sizeof header);
   for (const core::Aligned<float>& buffer : floats_)
@@ -119,11 +132,12 @@ std::string Session::state() const {
 
 void Session::restore(const std::string& state) {
   const Busy busy(busy_);
+  lay_out(1, 1);
   StateHeader header{};
   if (state.size() >= sizeof header) std::memcpy(&header, state.data(), sizeof header);
   require(
       header.shape == shape_hash() && header.batch == batch_ &&
-          state.size() == sizeof header + scratch_bytes() && header.position >= 0,
+          state.size() == sizeof header + kept_bytes() && header.position >= 0,
       "restore: state must be one of this program, of a batch of ", batch_, ", got ", state.size(),
       " other bytes");
   const char* from = state.data() + sizeof header;
@@ -148,10 +162,75 @@ void Session::clamp_symbols() {
   }
 }
 
-size_t Session::scratch_bytes() const {
+// NaN behind every row of the batch, and in all that is read only where it was written before, at
+// the same site.
+void Session::poison() {
+  const float nan = std::numeric_limits<float>::quiet_NaN();
+  for (size_t i = 0; i < layouts_.size(); ++i) {
+    const Layout& layout = layouts_[i];
+    const program::Buffer& buffer = executor_->program().buffers()[i];
+    const program::Phase phase =
+        executor_->program().instructions()[static_cast<size_t>(buffer.writer)].phase;
+    const bool passing = layout.slots == 1 && phase == program::Phase::kSite;
+    for (size_t at = 0; at < floats_[i].size(); ++at) {
+      const auto column = static_cast<int64_t>(at) % layout.stride;
+      if (passing || column >= buffer.width) floats_[i][at] = nan;
+    }
+  }
+}
+
+// Room for `flight` rows of an image begun and not finished, and the batch in parts.
+void Session::lay_out(int flight, int parts) {
+  if (flight == flight_ && pristine_) parts_ = parts;
+  if (flight == flight_ && parts == parts_) return;
+  Session other(executor_, batch_, flight, parts);
+  copy_kept_to(&other);
+  floats_ = std::move(other.floats_);
+  symbols_ = std::move(other.symbols_);
+  layouts_ = std::move(other.layouts_);
+  flight_ = flight;
+  parts_ = parts;
+  frames_.clear();
+}
+
+// The rows that somebody still reads, this one too; above the image they hold the border.
+void Session::copy_kept_to(Session* other) const {
+  const int64_t y = is_raster() ? position_ / executor_->program().columns() : 0;
+  for (size_t i = 0; i < layouts_.size(); ++i)
+    for (int64_t row = 0; row < batch_ && executor_->home(i) == i; ++row)
+      for (int64_t at = y - layouts_[i].up; at <= y; ++at) copy_row_to(other, i, at, row);
+}
+
+void Session::copy_row_to(Session* other, size_t buffer, int64_t y, int64_t row) const {
+  const Layout& from = layouts_[buffer];
+  const Layout& to = other->layouts_[buffer];
+  // A value of one slot a row has room behind it where rows are in flight.
+  const int64_t slots = std::min(from.row_slots, to.row_slots);
+  for (int64_t slot = 0; slot < slots; ++slot) {
+    const int64_t source = offset(from, (y & from.row_mask) * from.row_slots + slot, row);
+    const int64_t target = other->offset(to, (y & to.row_mask) * to.row_slots + slot, row);
+    if (symbols_[buffer].size() > 0)
+      other->symbols_[buffer][static_cast<size_t>(target)] =
+          symbols_[buffer][static_cast<size_t>(source)];
+    else
+      std::copy_n(
+          floats_[buffer].data() + source, from.stride, other->floats_[buffer].data() + target);
+  }
+}
+
+size_t Session::kept_bytes() const {
   size_t total = 0;
   for (const core::Aligned<float>& buffer : floats_) total += buffer.bytes();
   for (const core::Aligned<int32_t>& buffer : symbols_) total += buffer.bytes();
+  return total;
+}
+
+// Buffers, and what threads have of their own.
+size_t Session::scratch_bytes() const {
+  size_t total = kept_bytes();
+  for (const Frame& frame : frames_) total += frame.scratch.bytes() + frame.hidden_values.bytes();
+  for (const std::vector<core::Aligned<int32_t>>& own : own_symbols_)
+    for (const core::Aligned<int32_t>& symbols : own) total += symbols.bytes();
   return total;
 }
 

@@ -1,91 +1,69 @@
 // A sum over rows x panels: for each panel, its weights met by every row tile while they are in the
-// cache.
+// cache. The rows are those of the batch at each column of a span, so that the row code of an image
+// has full tiles at a batch of one, too.
 #pragma once
 
-#include "cpu/epilogues.h"
 #include "cpu/tile.h"
 
 namespace genfast::cpu::GENFAST_ISA_NAMESPACE {
 
-// The chain's start: the bias in every row.
-static void start(const SumArgs& sum, int panel, int vectors, int rows, float* tile) {
-  const float* bias = sum.bias + static_cast<int64_t>(panel) * sum.vectors * kLanes;
-  for (int r = 0; r < rows; ++r)
-    for (int v = 0; v < vectors; ++v)
-      store(tile + (r * vectors + v) * kLanes, load(bias + v * kLanes));
-}
+// A row of the batch at a column.
+struct Position {
+  int32_t column;
+  int32_t row;
+};
 
-static inline void accumulate(float* tile, Vec x) { store(tile, load(tile) + x); }
-
-static void look(const SumArgs& sum, const Term& term, int panel, const Tile& at, float* tile) {
-  const float* column = term.table + static_cast<int64_t>(panel) * sum.vectors * kLanes;
-  for (int r = 0; r < at.rows; ++r) {
-    const float* row = column + term.symbols[at.row + r] * sum.packed_width;
-    for (int v = 0; v < at.vectors; ++v)
-      accumulate(tile + (r * at.vectors + v) * kLanes, load(row + v * kLanes));
+// The places of a tile's rows; `at` moves behind them.
+static inline void place_rows(const SumArgs& sum, int rows, Position* at, Tile* tile) {
+  tile->rows = rows;
+  for (int r = 0; r < rows; ++r) {
+    tile->place[kOneSlot][r] = at->row;
+    tile->place[kColumns][r] = static_cast<int64_t>(at->column) * sum.batch + at->row;
+    const bool last = ++at->row == sum.row_end;
+    at->row = last ? sum.row_begin : at->row;
+    at->column += last;
   }
 }
 
-// The values lie in the order of the program, gate by gate; the tile in packed order.
-static void add(const SumArgs& sum, const Term& term, int gates, const Tile& at, float* tile) {
-  for (int r = 0; r < at.rows; ++r)
-    for (int v = 0; v < at.vectors; ++v) {
-      const int64_t offset = static_cast<int64_t>(v % gates) * sum.units;
-      const Place place{at.row + r, at.unit + (v / gates) * kLanes};
-      accumulate(tile + (r * at.vectors + v) * kLanes, read(term.input, place, offset));
-    }
+static inline void place_panel(const SumArgs& sum, int32_t panel, int gates, Tile* tile) {
+  tile->vectors = panel + 1 == sum.panels ? sum.last_vectors : sum.vectors;
+  tile->packed = static_cast<int64_t>(panel) * sum.vectors * kLanes;
+  tile->unit = gates == 1 ? tile->packed : tile->packed / gates;
+  for (int v = 0; v < kMaxVectors; ++v)
+    tile->offset[v] =
+        gates == 1 ? tile->unit + v * kLanes
+                   : static_cast<int64_t>(v % gates) * sum.units + tile->unit + v / gates * kLanes;
 }
 
-// The terms in order; runs of matrix terms stay in registers.
-static void terms(
-    const SumArgs& sum,
-    int panel,
-    int gates,
-    const float* weights,
-    const Tile& at,
-    float* tile) {
-  const Multiply multiply = multiply_of(at.rows, at.vectors);
-  for (int i = 0; i < sum.num_terms;) {
-    const Term& term = sum.terms[i];
-    if (term.kind == Term::kMat) {
-      int end = i;
-      int64_t depth = 0;
-      for (; end < sum.num_terms && sum.terms[end].kind == Term::kMat; ++end)
-        depth += sum.terms[end].width;
-      multiply(sum.terms + i, end - i, at.row, weights, tile);
-      weights += depth * at.vectors * kLanes;
-      i = end;
-    } else {
-      if (term.kind == Term::kLook)
-        look(sum, term, panel, at, tile);
-      else
-        add(sum, term, gates, at, tile);
-      ++i;
-    }
-  }
-}
-
-static void sum(const SumArgs& sum) {
-  alignas(64) float tile[kMaxRows * kMaxVectors * kLanes];
+static void sum(const SumArgs& sum, Span columns) {
+  alignas(64) float values[kMaxRows * kMaxVectors * kLanes];
+  Tile tile;
+  tile.values = values;
   const Finisher finisher = finisher_of(sum.epilogue);
+  tile.finish = finisher.finish;
   const int64_t panel_floats = static_cast<int64_t>(sum.depth) * sum.vectors * kLanes;
-  const int32_t rows = sum.row_end - sum.row_begin;
+  const int32_t rows = (sum.row_end - sum.row_begin) * (columns.end - columns.begin);
+  if (rows == 0) return;
   for (int32_t i = sum.panel_begin; i < sum.panel_end; ++i) {
     const int32_t panel = sum.reverse ? sum.panel_begin + sum.panel_end - 1 - i : i;
-    const int vectors = panel + 1 == sum.panels ? sum.last_vectors : sum.vectors;
-    const int64_t unit = static_cast<int64_t>(panel) * sum.vectors / finisher.gates * kLanes;
-    const int most = rows_of_tile(vectors);
-    const int tiles = (rows + most - 1) / most;
-    for (int t = 0; t < tiles; ++t) {
-      // Tiles of nearly equal height: 32 rows are 6, 5, 5, 6, 5, 5 and not five sixes and a two.
-      const int32_t begin = static_cast<int32_t>(static_cast<int64_t>(rows) * t / tiles);
-      const int32_t end = static_cast<int32_t>(static_cast<int64_t>(rows) * (t + 1) / tiles);
-      const Tile at{tile, vectors, sum.row_begin + begin, end - begin, unit};
-      start(sum, panel, vectors, at.rows, tile);
-      terms(sum, panel, finisher.gates, sum.weights + panel * panel_floats, at, tile);
-      finisher.finish(sum, at);
+    place_panel(sum, panel, finisher.gates, &tile);
+    const float* weights = sum.weights + panel * panel_floats;
+    const float* bias = sum.bias + tile.packed;
+    Position at{columns.begin, sum.row_begin};
+    // Tiles of nearly equal height: 32 rows are 6, 6, 5, 5, 5, 5 and not five sixes and a two.
+    const int32_t most = rows_of_tile(tile.vectors);
+    const int32_t tiles = rows <= most ? 1 : (rows + most - 1) / most;
+    const int32_t height = tiles == 1 ? rows : rows / tiles;
+    int32_t higher = rows - tiles * height;
+    for (int32_t t = 0; t < tiles; ++t, --higher) {
+      place_rows(sum, height + (higher > 0), &at, &tile);
+      compute_of(tile.rows, tile.vectors)(sum, weights, bias, tile);
     }
   }
+}
+
+static void sums(const SumArgs* all, int32_t count, Span columns) {
+  for (int32_t i = 0; i < count; ++i) sum(all[i], columns);
 }
 
 }  // namespace genfast::cpu::GENFAST_ISA_NAMESPACE

@@ -1,4 +1,5 @@
-// The one arithmetic kernel: a tile of rows x vectors of pre-activations.
+// The one arithmetic kernel: a tile of rows x vectors of pre-activations, a chain each, in
+// registers from the bias to the epilogue.
 //
 // Floor: rows * vectors * lanes * k multiply-adds, at two vector multiply-adds a cycle; it reads
 // `vectors` weight vectors and `rows` single values for `rows * vectors` multiply-adds, so that
@@ -6,13 +7,9 @@
 // ascending k, so no blocking changes a bit.
 #pragma once
 
-#include "cpu/kernels.h"
-#include "cpu/vec.h"
+#include "cpu/epilogues.h"
 
 namespace genfast::cpu::GENFAST_ISA_NAMESPACE {
-
-inline constexpr int kMaxVectors = 4;
-inline constexpr int kMaxRows = 8;
 
 // Rows of a tile that leave registers for its weights and one broadcast value.
 static constexpr int rows_of_tile(int vectors) {
@@ -24,65 +21,136 @@ static constexpr int rows_of_tile(int vectors) {
   return rows[vectors];
 }
 
-// tile += the terms' products. weights: [k][vectors * lanes]; inputs[m].data points at the tile's
-// first row.
+// Floats from the start of a term's or target's data to row r of the tile.
+static inline int64_t row_offset(const Tile& at, Places places, int64_t stride, int r) {
+  return at.place[places][r] * stride;
+}
+
+// What no pre-activation is left to do for: written from the registers.
 template <int rows, int vectors>
-static void multiply(
-    const Term* terms,
-    int num_terms,
-    int64_t row,
+static inline void store_rows(const Target& target, const Tile& at, const Vec (&y)[rows][vectors]) {
+#pragma GCC unroll 8
+  for (int r = 0; r < rows; ++r) {
+    float* row = target.data + row_offset(at, target.places, target.stride, r) + at.unit;
+#pragma GCC unroll 8
+    for (int v = 0; v < vectors; ++v) store(row + v * kLanes, y[r][v]);
+  }
+}
+
+template <int rows, int vectors>
+static inline void relu_rows(Vec (&y)[rows][vectors]) {
+#pragma GCC unroll 8
+  for (int r = 0; r < rows; ++r)
+#pragma GCC unroll 8
+    for (int v = 0; v < vectors; ++v) y[r][v] = max(broadcast(0.0f), y[r][v]);
+}
+
+// One k of a chain. Two of them a round of the loop: what counts the rounds takes a multiply-add's
+// place now and then.
+template <int rows, int vectors>
+static inline __attribute__((always_inline)) void multiply_one(
+    const float* const (&input)[rows],
+    int64_t k,
     const float* weights,
-    float* tile) {
+    Vec (&acc)[rows][vectors]) {
+  Vec w[vectors];
+#pragma GCC unroll 8
+  for (int v = 0; v < vectors; ++v) w[v] = load(weights + v * kLanes);
+#pragma GCC unroll 8
+  for (int r = 0; r < rows; ++r) {
+    const Vec x = broadcast(input[r][k]);
+#pragma GCC unroll 8
+    for (int v = 0; v < vectors; ++v) acc[r][v] = fma(x, w[v], acc[r][v]);
+  }
+}
+
+// One tile of a sum. weights: [k][vectors * lanes], bias: [vectors * lanes], of this panel.
+template <int rows, int vectors>
+static void compute(const SumArgs& sum, const float* weights, const float* bias, Tile& at) {
   Vec acc[rows][vectors];
 #pragma GCC unroll 8
   for (int r = 0; r < rows; ++r)
 #pragma GCC unroll 8
-    for (int v = 0; v < vectors; ++v) acc[r][v] = load(tile + (r * vectors + v) * kLanes);
-  for (int m = 0; m < num_terms; ++m) {
-    const int64_t stride = terms[m].input.stride;
-    const float* input = terms[m].input.data + row * stride;
-    const float* const end = input + terms[m].width;
-    for (; input < end; ++input, weights += vectors * kLanes) {
-      Vec w[vectors];
+    for (int v = 0; v < vectors; ++v) acc[r][v] = load(bias + v * kLanes);
+  const Term* const end = sum.terms + sum.num_terms;
+  for (const Term* term = sum.terms; term != end; ++term) {
+    const Places places = term->input.places;
+    if (term->kind == Term::kMat) {
+      const float* input[rows];
 #pragma GCC unroll 8
-      for (int v = 0; v < vectors; ++v) w[v] = load(weights + v * kLanes);
+      for (int r = 0; r < rows; ++r)
+        input[r] = term->input.data + row_offset(at, places, term->input.stride, r);
+      int64_t k = 0;
+      for (; k + 2 <= term->width; k += 2, weights += 2 * vectors * kLanes) {
+        multiply_one<rows, vectors>(input, k, weights, acc);
+        multiply_one<rows, vectors>(input, k + 1, weights + vectors * kLanes, acc);
+      }
+      if (k < term->width) {
+        multiply_one<rows, vectors>(input, k, weights, acc);
+        weights += vectors * kLanes;
+      }
+    } else if (term->kind == Term::kLook) {
+      const float* column = term->table + at.packed;
 #pragma GCC unroll 8
       for (int r = 0; r < rows; ++r) {
-        const Vec x = broadcast(input[r * stride]);
+        const float* row = column + term->symbols[at.place[places][r]] * sum.packed_width;
 #pragma GCC unroll 8
-        for (int v = 0; v < vectors; ++v) acc[r][v] = fma(x, w[v], acc[r][v]);
+        for (int v = 0; v < vectors; ++v) acc[r][v] = acc[r][v] + load(row + v * kLanes);
+      }
+    } else {
+      // The values lie in the order of the program, gate by gate; the tile in packed order.
+#pragma GCC unroll 8
+      for (int r = 0; r < rows; ++r) {
+        const float* row = term->input.data + row_offset(at, places, term->input.stride, r);
+#pragma GCC unroll 8
+        for (int v = 0; v < vectors; ++v) acc[r][v] = acc[r][v] + load(row + at.offset[v]);
       }
     }
   }
+  if (sum.epilogue == Epilogue::kRelu) {
+    relu_rows(acc);
+    store_rows(sum.target, at, acc);
+  } else if (sum.epilogue == Epilogue::kNone) {
+    store_rows(sum.target, at, acc);
+    if (sum.relu.data == nullptr) return;
 #pragma GCC unroll 8
-  for (int r = 0; r < rows; ++r)
+    for (int r = 0; r < rows; ++r)
 #pragma GCC unroll 8
-    for (int v = 0; v < vectors; ++v) store(tile + (r * vectors + v) * kLanes, acc[r][v]);
+      for (int v = 0; v < vectors; ++v) acc[r][v] = broadcast(0.0f) + acc[r][v];
+    relu_rows(acc);
+    store_rows(sum.relu, at, acc);
+  } else {
+#pragma GCC unroll 8
+    for (int r = 0; r < rows; ++r)
+#pragma GCC unroll 8
+      for (int v = 0; v < vectors; ++v) store(at.values + (r * vectors + v) * kLanes, acc[r][v]);
+    at.finish(sum, at);
+  }
 }
 
-using Multiply = void (*)(const Term*, int, int64_t, const float*, float*);
+using Compute = void (*)(const SumArgs&, const float*, const float*, Tile&);
 
-// multiply<rows, vectors> by its numbers; null where no tile has that many rows.
+// compute<rows, vectors> by its numbers; null where no tile has that many rows.
 template <int vectors>
-static Multiply multiply_of(int rows) {
+static Compute compute_of(int rows) {
   constexpr int most = rows_of_tile(vectors);
   constexpr auto up_to = [](int n) { return n <= most ? n : most; };
-  constexpr Multiply table[kMaxRows + 1] = {
+  static constexpr Compute table[kMaxRows + 1] = {
       nullptr,
-      multiply<up_to(1), vectors>,
-      multiply<up_to(2), vectors>,
-      multiply<up_to(3), vectors>,
-      multiply<up_to(4), vectors>,
-      multiply<up_to(5), vectors>,
-      multiply<up_to(6), vectors>,
-      multiply<up_to(7), vectors>,
-      multiply<up_to(8), vectors>};
+      compute<up_to(1), vectors>,
+      compute<up_to(2), vectors>,
+      compute<up_to(3), vectors>,
+      compute<up_to(4), vectors>,
+      compute<up_to(5), vectors>,
+      compute<up_to(6), vectors>,
+      compute<up_to(7), vectors>,
+      compute<up_to(8), vectors>};
   return rows <= most ? table[rows] : nullptr;
 }
 
-static Multiply multiply_of(int rows, int vectors) {
-  constexpr Multiply (*table[kMaxVectors + 1])(int) = {
-      nullptr, multiply_of<1>, multiply_of<2>, multiply_of<3>, multiply_of<4>};
+static Compute compute_of(int rows, int vectors) {
+  static constexpr Compute (*table[kMaxVectors + 1])(int) = {
+      nullptr, compute_of<1>, compute_of<2>, compute_of<3>, compute_of<4>};
   return table[vectors](rows);
 }
 

@@ -175,17 +175,53 @@ void Program::add_sum(
   append(std::move(sum));
 }
 
-void Program::add_draw(Phase phase, int target, Ref scores) {
-  check_ref({target, 0, 0});
+void Program::check_mixture(const std::vector<int>& targets, const Buffer& scores) const {
+  const auto channels = static_cast<int64_t>(targets.size());
+  require(
+      channels <= kMostChannels, context(), "a mixture draws at most ", kMostChannels,
+      " symbols, got ", channels);
+  const int64_t levels = buffers_[static_cast<size_t>(targets[0])].vocabulary;
+  for (const int target : targets)
+    require(
+        buffers_[static_cast<size_t>(target)].vocabulary == levels && levels >= 2, context(),
+        "the symbols of a mixture must have one vocabulary, at least 2, got ",
+        buffers_[static_cast<size_t>(target)].vocabulary, " beside ", levels);
+  const int64_t each = mixture_parameters(channels);
+  require(
+      scores.width % each == 0, context(), "scores of a mixture must be K * ", each,
+      " wide: K logits, K * ", channels, " means, as many log-scales, K * ",
+      each - 1 - 2 * channels, " couplings; got ", scores.width);
+}
+
+void Program::add_draw(Phase phase, const std::vector<int>& targets, Head head, Ref scores) {
+  require(!targets.empty(), context(), "a draw writes a symbol");
+  for (const int target : targets) {
+    check_ref({target, 0, 0});
+    const Buffer& symbol = buffers_[static_cast<size_t>(target)];
+    require(symbol.kind == Kind::kSym, context(), "a draw writes symbols, got ", symbol.name);
+  }
   check_ref(scores);
   require(phase == Phase::kSite, context(), "a draw happens at its site");
-  const Buffer& symbol = buffers_[static_cast<size_t>(target)];
-  require(symbol.kind == Kind::kSym, context(), "a draw writes a symbol, got ", symbol.name);
-  require(
-      buffers_[static_cast<size_t>(scores.buffer)].kind == Kind::kF32, context(),
-      "scores must be f32, got ", name(scores));
-  check_width("scores", symbol.vocabulary, buffers_[static_cast<size_t>(scores.buffer)].width);
-  append({.op = Op::kDraw, .phase = phase, .targets = {target}, .scores = scores});
+  const Buffer& from = buffers_[static_cast<size_t>(scores.buffer)];
+  require(from.kind == Kind::kF32, context(), "scores must be f32, got ", name(scores));
+  const auto count = static_cast<int64_t>(targets.size());
+  Instruction draw{
+      .op = Op::kDraw, .phase = phase, .targets = targets, .scores = scores, .head = head};
+  if (head == Head::kCategorical) {
+    require(count == 1, context(), "a categorical draw writes 1 symbol, got ", count);
+    draw.choices = buffers_[static_cast<size_t>(targets[0])].vocabulary;
+    check_width("scores", draw.choices, from.width);
+  } else {
+    check_mixture(targets, from);
+    draw.choices = from.width / mixture_parameters(count);
+  }
+  draw.number = draws_;
+  draw.first_uniform = uniforms_;
+  draw.first_value = values_;
+  append(std::move(draw));
+  draws_ += 1;
+  uniforms_ += head == Head::kCategorical ? 1 : 1 + count;
+  values_ += count;
 }
 
 // Whether instruction `index` may read ref: what it reads must be written by then, in whatever

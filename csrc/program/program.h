@@ -47,6 +47,18 @@ struct Term {
 
 enum class Op { kInput, kSum, kDraw };
 
+// categorical        one target; scores are a score of each of its symbols
+// logistic mixture   the channels of a pixel, targets of one vocabulary; scores are [K] logits,
+//                    [C][K] means, [C][K] log-scales, [C(C-1)/2][K] couplings
+enum class Head { kCategorical, kLogisticMixture };
+
+inline constexpr int64_t kMostChannels = 16;
+
+// Parameters of one component of a mixture.
+constexpr int64_t mixture_parameters(int64_t channels) {
+  return 1 + 2 * channels + channels * (channels - 1) / 2;
+}
+
 struct Instruction {
   Op op;
   Phase phase;
@@ -55,7 +67,13 @@ struct Instruction {
   std::vector<float> bias = {};  // [out], or empty
   std::vector<Term> terms = {};
   std::vector<Ref> states = {};  // lstm: c'; gru: rec, h'
-  Ref scores{};                  // draw
+  Ref scores{};                  // draw, and what follows
+  Head head = Head::kCategorical;
+  int64_t choices = 0;  // classes, or components: what its first uniform chooses among
+  // Which of the site's draws it is, and where its uniforms and values begin among those of a site.
+  int64_t number = 0;
+  int64_t first_uniform = 0;
+  int64_t first_value = 0;
 
   // Every value it reads.
   std::vector<Ref> refs() const;
@@ -76,7 +94,7 @@ class Program {
       const std::vector<const core::Tensor*>& weights,
       const std::vector<Ref>& refs,
       const std::vector<Ref>& states);
-  void add_draw(Phase phase, int target, Ref scores);
+  void add_draw(Phase phase, const std::vector<int>& targets, Head head, Ref scores);
 
   // The whole: every buffer written, nothing read before it is written. After it the program does
   // not change.
@@ -86,6 +104,10 @@ class Program {
   int64_t rows() const { return rows_; }
   int64_t columns() const { return columns_; }
   bool finished() const { return finished_; }
+  // Of a site: draws, the uniforms that they own, the values that they give.
+  int64_t draws() const { return draws_; }
+  int64_t uniforms() const { return uniforms_; }
+  int64_t values() const { return values_; }
   const std::vector<Buffer>& buffers() const { return buffers_; }
   const std::vector<Instruction>& instructions() const { return instructions_; }
   int64_t weight_bytes() const;
@@ -97,6 +119,7 @@ class Program {
   void check_ref(const Ref& ref) const;
   void check_width(const char* what, int64_t expected, int64_t got) const;
   void check_states(const Instruction& instruction) const;
+  void check_mixture(const std::vector<int>& targets, const Buffer& scores) const;
   void check_known(int index, const Ref& ref) const;
   std::vector<float> take(
       const core::Tensor& tensor,
@@ -108,6 +131,9 @@ class Program {
   int64_t rows_;
   int64_t columns_;
   bool finished_ = false;
+  int64_t draws_ = 0;
+  int64_t uniforms_ = 0;
+  int64_t values_ = 0;
   std::vector<Buffer> buffers_;
   std::vector<Instruction> instructions_;
 };

@@ -3,7 +3,7 @@
 Arrays are C-contiguous. Wrong dtypes, shapes and values raise ValueError naming the argument.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 Array = Any
@@ -49,7 +49,11 @@ class Program:
     ) -> None:
         """terms: ("mat" | "look" | "add", weights or None, (buffer, dy, dx))."""
 
-    def draw(self, phase: str, target: int, head: str, ref: tuple[int, int, int]) -> None: ...
+    def draw(
+        self, phase: str, targets: Sequence[int], head: str, ref: tuple[int, int, int]
+    ) -> None:
+        """head: "categorical" (one target) or "logistic_mixture" (the channels of a pixel)."""
+
     def finish(self) -> None:
         """Checks the whole: buffers written once, before they are read; no look at the future."""
 
@@ -76,7 +80,10 @@ class Session:
 
     def __init__(self, executor: Executor, batch: int) -> None: ...
     def options(self, temperature: Array, top_k: Array, top_p: Array) -> None:
-        """float32 (N,), int64 (N,) (0: off), float32 (N,) (1: off); copied."""
+        """float32 (N,), int64 (N,) (0: off), float32 (N,) (1: off); copied.
+
+        A program with a mixture refuses top_k and top_p.
+        """
 
     def input(self, buffer: int, values: Array) -> None:
         """Values of an input known from the start: float32 (N, width) or int64 (N,); copied."""
@@ -88,19 +95,26 @@ class Session:
         forced: Array | None = None,
         scores: Array | None = None,
         log_probs: Array | None = None,
+        inputs: Mapping[int, Array] = ...,
     ) -> None:
-        """The arrays of a chunk of C sites, d draws a site, which the session keeps alive.
+        """The arrays of a chunk of C sites, which the session keeps alive.
 
-        uniforms float32 (N, C, d), values int64 (N, C, d), forced int64 (N, C, d) (-1: draw),
-        scores float32 (N, C, K), log_probs float32 (N, C, d).
+        A site has d draws of p parameters each, which own u uniforms and give v values; a
+        categorical draw owns 1 and gives 1, a mixture of c channels owns 1 + c and gives c.
+        uniforms float32 (N, C, u), values int64 (N, C, v), forced int64 (N, C, v) (-1: draw; all
+        values of a draw or none), scores float32 (N, C, d, p), or (N, C, p) for one draw a site,
+        log_probs float32 (N, C, d);
+        inputs by buffer float32 (N, C, width), those known ahead of each row: of a raster, C must
+        cover every row that is begun.
         """
 
     def advance(self, first: int, count: int, threads: int) -> int:
         """Runs `count` sites into columns first .. first + count of the bound arrays.
 
         Returns the sites finished. A signal's exception is raised with the session at its last
-        finished site. Scores that are NaN or +inf, or that leave nothing to draw, raise
-        FloatingPointError naming row and site; the session must be restored or reset after it.
+        finished site, in the order of sites; arrays may hold some of what follows, which will be
+        drawn again, to the same bits. Scores that are NaN or +inf, or that leave nothing to draw,
+        raise FloatingPointError naming row and site; the session must be restored or reset after.
         """
 
     def reset(self, rows: Array) -> None:
@@ -111,6 +125,12 @@ class Session:
 
     def state(self) -> bytes: ...
     def restore(self, state: bytes) -> None: ...
+    def _sabotage(self, columns: int, thread: int, microseconds: int) -> None:
+        """For tests: rows of an image begin that many columns early; a thread sleeps each site."""
+
+    def _poison(self) -> None:
+        """For tests, before the first site: NaN wherever a kernel may write before it reads."""
+
     @property
     def batch(self) -> int: ...
     @property

@@ -78,7 +78,7 @@ class Network:
         scores = program.buffer("scores", self.classes, "f32", 0)
         readout = [("mat", self.readout, (below, 0, 0))]
         program.sum("site", [scores], "none", self.bias, readout, [])
-        program.draw("site", x, "categorical", (scores, 0, 0))
+        program.draw("site", [x], "categorical", (scores, 0, 0))
         program.finish()
         return program
 

@@ -30,7 +30,7 @@ def program(
     scores = built.buffer("scores", classes, "f32", 0)
     built.sum("site", [huge], "none", None, [("look", table, (x, 0, -1))], [])
     built.sum("site", [scores], "none", bias, [("mat", weights, (huge, 0, 0))], [])
-    built.draw("site", x, "categorical", (scores, 0, 0))
+    built.draw("site", [x], "categorical", (scores, 0, 0))
     built.finish()
     return built
 

@@ -45,7 +45,7 @@ class Builder:
 
     def finish(self) -> None:
         self.sum([self.scores], bias=zeros(V))
-        self.program.draw("site", self.x, "categorical", (self.scores, 0, 0))
+        self.program.draw("site", [self.x], "categorical", (self.scores, 0, 0))
         self.program.finish()
 
 
@@ -169,13 +169,13 @@ def test_dangling_buffer(b: Builder) -> None:
 def test_draw_needs_a_score_a_class(b: Builder) -> None:
     b.sum([b.h], bias=zeros(H))
     with refuses("instruction 1", "5", "3"):
-        b.program.draw("site", b.x, "categorical", (b.h, 0, 0))
+        b.program.draw("site", [b.x], "categorical", (b.h, 0, 0))
 
 
 @pytest.mark.parametrize(("target", "head"), [("h", "categorical"), ("x", "gaussian")])
 def test_draw(b: Builder, target: str, head: str) -> None:
     with refuses(f"{target}|{head}"):
-        b.program.draw("site", getattr(b, target), head, (b.scores, 0, 0))
+        b.program.draw("site", [getattr(b, target)], head, (b.scores, 0, 0))
 
 
 def test_nothing_drawn(core: Any) -> None:
@@ -195,7 +195,7 @@ def test_finished_program_cannot_change(core: Any) -> None:
     program = core.Program("sequence", 1, 0)
     x, scores = program.buffer("x", 1, "sym", V), program.buffer("scores", V, "f32", 0)
     program.sum("site", [scores], "none", zeros(V), [], [])
-    program.draw("site", x, "categorical", (scores, 0, 0))
+    program.draw("site", [x], "categorical", (scores, 0, 0))
     program.finish()
     with refuses("finished"):
         program.buffer("late", 1, "f32", 0)

@@ -104,7 +104,7 @@ def test_scores_are_not_overwritten_while_a_slower_thread_draws(
     program.input(given, "start")
     terms = [("mat", weight, (given, 0, 0)), ("look", table, (x, 0, -1))]
     program.sum("site", [scores], "none", None, terms, [])
-    program.draw("site", x, "categorical", (scores, 0, 0))
+    program.draw("site", [x], "categorical", (scores, 0, 0))
     program.finish()
     executor, features = core.Executor(program), rng.standard_normal((n, width)).astype(np.float32)
     u = uniforms(rng, n, length)[..., None]

@@ -123,7 +123,7 @@ def make_program(kind: str) -> Program:
         still = Buffer("still", WIDTH)
         code.append(Sum((still,), (), weight(WIDTH), "tanh"))
         code.append(Sum((y,), (Add(still.here), Add(e.here), back), None, "relu"))
-    code += [Sum((params,), out, weight(CLASSES)), Draw(x, params.here)]
+    code += [Sum((params,), out, weight(CLASSES)), Draw((x,), params.here)]
     return Program("sequence", code)
 
 

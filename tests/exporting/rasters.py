@@ -47,7 +47,7 @@ class Maker:
         first, scores = symbol("first", LEVELS), Buffer("scores", LEVELS)
         terms = self.taps(self.pixel, LEVELS, *NEAR)
         self.code.append(Sum((scores,), terms, self.weight(LEVELS)))
-        self.code.append(Draw(first, scores.here))
+        self.code.append(Draw((first,), scores.here))
         late = (Look(self.table(), first.here), Look(self.table(), first[-1, 1]))
         terms = (*late, *self.taps(self.pixel, WIDTH, *NEAR))
         self.code.append(Sum((self.y,), terms, None, "relu"))
@@ -93,7 +93,7 @@ class Maker:
         params = Buffer("params", LEVELS)
         product = Mat(self.weight(LEVELS, WIDTH) * 2, self.y.here)
         self.code.append(Sum((params,), (product,), self.weight(LEVELS)))
-        self.code.append(Draw(self.x, params.here))
+        self.code.append(Draw((self.x,), params.here))
         table = np.concatenate([self.weight(LEVELS, 2), np.zeros((1, 2), np.float32)])
         if any(ref.buffer == self.pixel for one in self.code for ref in one.refs):
             self.code.append(Sum((self.pixel,), (Look(table, self.x.here),)))

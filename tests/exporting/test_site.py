@@ -65,7 +65,7 @@ def test_scores_that_read_no_state(opened: Any, columns: Any) -> None:
     """No loop over the prompt, and constants for every row."""
     x, params = symbol("x", CLASSES), Buffer("params", CLASSES)
     bias = RNG.normal(size=CLASSES).astype(np.float32)
-    coin = Program("sequence", [Sum((params,), (), bias), Draw(x, params.here)])
+    coin = Program("sequence", [Sum((params,), (), bias), Draw((x,), params.here)])
     uniforms = np.linspace(0, 0.999, 40, dtype=np.float32).reshape(2, 20)
     fed = columns(2, 20, uniforms=uniforms)
     del fed["seed"], fed["index"]

@@ -71,7 +71,7 @@ def recurrent(cell: str, depth: int, *, width: int = 17, classes: int = 7) -> Ca
         y = modules[0](torch.cat([start, values[:, :-1]], 1))
         return modules[2](modules[1](y)[0]).detach()
 
-    return Case(Program("sequence", [*code, out, Draw(x, params.here)]), {}, scores)
+    return Case(Program("sequence", [*code, out, Draw((x,), params.here)]), {}, scores)
 
 
 class Raster:
@@ -131,7 +131,7 @@ def masked_pixelcnn(shape: tuple[int, int] = (5, 6), levels: int = 5, h: int = 6
     act = r.sum("act", 2 * h, [Add(a.here)], None, "relu")
     mid = r.sum("mid", 2 * h, r.mats(w_mid, act), b_mid, "relu")
     params = r.sum("params", levels, r.mats(w_out, mid), b_out)
-    r.code += [Draw(x, params.here), Sum((pixel,), (Look(array(values), x.here),))]
+    r.code += [Draw((x,), params.here), Sum((pixel,), (Look(array(values), x.here),))]
 
     def scores(drawn: Tensor) -> Tensor:
         image = values[drawn, 0].double().reshape(-1, 1, *shape)
@@ -185,7 +185,7 @@ def gated_pixelcnn(
         v = r.sum(f"v{i}", h, [Add(vz.here), *of_class[:1]], None, "gate")
         hor = r.sum(f"g{i}", h, row, b[1][i], "gate")
     params = r.sum("params", levels, r.mats(w_out, hor), b_out)
-    code = [*([Input(given)] if classes else []), *r.code, Draw(x, params.here)]
+    code = [*([Input(given)] if classes else []), *r.code, Draw((x,), params.here)]
     labels = torch.randint(classes or 1, (batch,), generator=r.generator)
     inputs = {"class": labels.numpy()} if classes else {}
     w_c = w_c if classes else [[torch.zeros(1, 2 * h)] * 2] * 2

@@ -35,7 +35,7 @@ def embedding(inner: Any, outer: Any, *, border: bool, bias: Any = None) -> Prog
     if not border:
         table[-1] = 0 if bias is None else -bias
     reader = Sum((h,), (Mat(weights(2, H, E), e[outer]), Look(weights(3, V + 1, H), x[0, -1])))
-    draw = [Sum((out,), (Mat(weights(4, V, H), h.here),)), Draw(x, out.here)]
+    draw = [Sum((out,), (Mat(weights(4, V, H), h.here),)), Draw((x,), out.here)]
     look = Sum((e,), (Look(table, x[inner]),), bias)
     code = [reader, *draw, look] if inner == (0, 0) else [look, reader, *draw]
     return Program("raster", code, (4, 5))
@@ -84,7 +84,7 @@ def language_model(
             "tanh",
         ),
         Sum((out,), (Mat(weights(4, classes, width), h.here), *term)),
-        Draw(x, out.here),
+        Draw((x,), out.here),
     ]
     return Program("sequence", code)
 

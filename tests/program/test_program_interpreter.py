@@ -58,7 +58,7 @@ def coin(scores: Any) -> Program:
     """Draws from the same scores at every site."""
     x, params = symbol("x", len(scores)), Buffer("params", len(scores))
     bias = np.asarray(scores, np.float32)
-    return Program("sequence", [Sum((params,), (), bias), Draw(x, params.here)])
+    return Program("sequence", [Sum((params,), (), bias), Draw((x,), params.here)])
 
 
 def test_options_are_per_row() -> None:
@@ -84,7 +84,7 @@ def test_overflowing_scores_name_row_and_site() -> None:
         [
             Sum((big,), (Look(table, x[0, -1]),)),
             Sum((params,), (Mat(np.eye(2, dtype=np.float32), big.here),), big_bias()),
-            Draw(x, params.here),
+            Draw((x,), params.here),
         ],
     )
     uniforms = np.array([[0.0, 0.0, 0.0], [0.0, 0.999, 0.0]], np.float32)[..., None]
@@ -106,7 +106,12 @@ def conditioned(phase: Any) -> Program:
     ahead = (0, 1) if phase == "row" else (0, 0)
     table = np.array([[0, 9], [9, 0], [5, 5], [-7, 7]], np.float32)
     terms = (Look(table, given[ahead]), Mat(np.eye(2, dtype=np.float32), vector[ahead]))
-    code = [Input(given, phase), Input(vector, phase), Sum((params,), terms), Draw(x, params.here)]
+    code = [
+        Input(given, phase),
+        Input(vector, phase),
+        Sum((params,), terms),
+        Draw((x,), params.here),
+    ]
     return Program("sequence", code)
 
 

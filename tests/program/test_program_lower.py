@@ -51,7 +51,7 @@ def test_site_code_that_reads_row_buffers_elsewhere_is_refused() -> None:
                 Look(np.zeros((3, 2), np.float32), x[0, -1]),
             ),
         ),
-        Draw(x, out.here),
+        Draw((x,), out.here),
     ]
     program = Program("raster", code, (3, 3))
     message = r"lower: instruction 1 \(out\): .* got above\[\+0,\+1\]; lower program.optimized\(\)"
@@ -64,7 +64,9 @@ def test_weights_need_not_be_contiguous() -> None:
     x, out = symbol("x", 3), Buffer("out", 3)
     table = np.random.default_rng(0).standard_normal((3, 4)).astype(np.float32).T
     bias = np.arange(6, dtype=np.float32)[::2]
-    program = Program("sequence", [Sum((out,), (Look(table, x[0, -1]),), bias), Draw(x, out.here)])
+    program = Program(
+        "sequence", [Sum((out,), (Look(table, x[0, -1]),), bias), Draw((x,), out.here)]
+    )
     uniforms = np.random.default_rng(1).random((2, 9, 1)).astype(np.float32)
     values, scores = run_core(program, uniforms)
     expected = interpret(program, 2, uniforms)

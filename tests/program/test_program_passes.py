@@ -91,7 +91,7 @@ def test_hoisting_a_state_from_the_row_above() -> None:
         "lstm",
         (c[-1, 0],),
     )
-    code = [cell, Sum((out,), (Mat(weights(4, V, H), h.here),)), Draw(x, out.here)]
+    code = [cell, Sum((out,), (Mat(weights(4, V, H), h.here),)), Draw((x,), out.here)]
     program = schedule(Program("raster", code, (4, 5)))
     optimized = program.optimized()
     assert [t.name for t in optimized.buffers] == ["c.row", "h.row", "h", "c", "out", "x"]
@@ -102,7 +102,7 @@ def test_hoisting_a_state_from_the_row_above() -> None:
 def image(*code: Instruction) -> Program:
     """What is drawn from `h`."""
     readout = Sum((out,), (Mat(weights(9, V, H), h.here),))
-    return Program("raster", [*code, readout, Draw(x, out.here)], (4, 5))
+    return Program("raster", [*code, readout, Draw((x,), out.here)], (4, 5))
 
 
 def look(seed: int, *ref: int) -> Look:
@@ -164,7 +164,7 @@ def test_new_names_are_free() -> None:
         Sum((taken,), (Look(weights(3, V + 1, H), x[0, -2]),)),
         Sum((h,), (*terms, Add(taken.here))),
         Sum((out,), (Mat(weights(4, V, H), h.here),)),
-        Draw(x, out.here),
+        Draw((x,), out.here),
     ]
     program = Program("raster", code, (4, 5)).optimized()
     assert {"h.row", "h.row'"} <= set(program.writers)

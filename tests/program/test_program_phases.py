@@ -30,7 +30,7 @@ def phases(order: Any, *code: Any) -> str:
 
 
 def draw(ref: Any = a.here) -> Draw:
-    return Draw(x, ref)
+    return Draw((x,), ref)
 
 
 @pytest.mark.parametrize(

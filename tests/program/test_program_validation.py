@@ -25,7 +25,7 @@ LSTM = Sum(
     (h, c), (Mat(zeros(8, H), e.here), Mat(zeros(8, H), h[0, -1])), zeros(8), "lstm", (c[0, -1],)
 )
 OUT = Sum((params,), (Mat(zeros(V, H), h.here),), zeros(V))
-DRAW = Draw(x, params.here)
+DRAW = Draw((x,), params.here)
 GRU = [
     Sum((rec,), (Mat(zeros(6, H), h[0, -1]),)),
     Sum((h,), (Mat(zeros(6, H), e.here),), None, "gru", (rec.here, h[0, -1])),
@@ -147,11 +147,11 @@ BAD_INSTRUCTIONS: dict[str, tuple[list[Any], str]] = {
     ),
     "head": (
         [EMBED, LSTM, OUT, replace(DRAW, head="gaussian")],
-        r"instruction 3 \(x\): head must be 'categorical', got 'gaussian'",
+        r"instruction 3 \(x\): head must be in \['categorical', 'logistic_mixture'\], got 'gaussian'",
     ),
     "uniforms": ([EMBED, LSTM, OUT, replace(DRAW, draws=2)], r"uses 1 uniform, got 2"),
     "vector drawn": (
-        [EMBED, LSTM, OUT, DRAW, Draw(Buffer("y", V), params.here)],
+        [EMBED, LSTM, OUT, DRAW, Draw((Buffer("y", V),), params.here)],
         r"instruction 4 \(y\): target must be a symbol, got f32\[3\]",
     ),
     "scores": (

@@ -98,10 +98,11 @@ def _unfolded(program: Program) -> Program:
 def _refusal(program: Program) -> str:
     """What the graphs cannot say of a program, or nothing."""
     draws = [i for i in program.instructions if isinstance(i, Draw)]
+    if any(draw.head == "logistic_mixture" for draw in draws):
+        return "its program draws from a logistic_mixture; only categorical draws are exported yet"
     if program.order == "raster":
-        counts = {draw.target.vocabulary for draw in draws if draw.head == "categorical"}
-        plain = all(draw.head == "categorical" for draw in draws) and len(counts) == 1
-        return "" if plain else "its pixels are not drawn from one kind of categorical head"
+        alike = len({draw.target.vocabulary for draw in draws}) == 1
+        return "" if alike else "its channels have differing numbers of levels"
     if program.inputs:
         return f"its program has the input {program.inputs[0].target.name}; none is exported yet"
     if len(draws) != 1:

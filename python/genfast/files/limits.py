@@ -13,6 +13,7 @@ __all__ = [
     "MOST_CLASSES",
     "MOST_DEPTH",
     "MOST_LEVELS",
+    "MOST_MIXTURES",
     "MOST_SIDE",
     "MOST_WIDTH",
     "checked_size",
@@ -26,6 +27,8 @@ MOST_CLASSES = 2**24
 MOST_DEPTH = 1_024
 #: Levels of a pixel's channel, codes of an index image.
 MOST_LEVELS = 65_536
+#: Logistics of a mixture.
+MOST_MIXTURES = 1_024
 #: Rows or columns of an image.
 MOST_SIDE = 16_384
 #: Units of a layer, columns of an embedding.

@@ -52,7 +52,7 @@ def recurrent_program(
     weight = weight_array(readout, "readout", "weight")
     bias = weight_array(readout, "readout", "bias") if readout.bias is not None else None
     instructions.append(Sum((scores,), (Mat(weight, below.here),), bias))
-    instructions.append(Draw(x, scores.here))
+    instructions.append(Draw((x,), scores.here))
     return Program("sequence", instructions)
 
 

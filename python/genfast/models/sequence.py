@@ -70,7 +70,7 @@ class SequenceModel(nn.Module):
     ) -> None:
         super().__init__()
         width, depth, embedding_width = sequence_config.check_sizes(width, depth, embedding_width)
-        sequence_config.check_options(cell, dropout, symbols, head.classes)
+        sequence_config.check_options(cell, dropout, symbols, head)
         self.head = head
         self.start = sequence_config.checked_start(start, head.classes)
         self.dropout = float(dropout)

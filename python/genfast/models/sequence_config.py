@@ -9,7 +9,7 @@ from torch import nn
 
 from genfast.data import Symbols, symbols_from_config
 from genfast.files.limits import MOST_DEPTH, MOST_WIDTH, checked_size
-from genfast.heads import head_from_config
+from genfast.heads import Categorical, head_from_config
 
 __all__ = ["arguments_of", "check_options", "check_sizes", "checked_start", "config_of"]
 
@@ -67,8 +67,11 @@ def check_sizes(width: int, depth: int, embedding_width: int | None) -> tuple[in
     )
 
 
-def check_options(cell: str, dropout: float, symbols: Symbols | None, classes: int) -> None:
+def check_options(cell: str, dropout: float, symbols: Symbols | None, head: Categorical) -> None:
     """ValueError for the first that is out of range."""
+    classes = getattr(head, "classes", None)
+    if classes is None:
+        raise ValueError(f"SequenceModel: head must draw one of several classes, got {head!r:.80}")
     if cell not in ("lstm", "gru"):
         raise ValueError(f"SequenceModel: cell must be 'lstm' or 'gru', got {cell!r:.80}")
     is_number = isinstance(dropout, int | float) and not isinstance(dropout, bool)

@@ -16,6 +16,7 @@ from genfast.program.buffers import Buffer, Ref
 
 Array = NDArray[np.float32]
 Phase = Literal["start", "row", "site"]
+Head = Literal["categorical", "logistic_mixture"]
 Epilogue = Literal["none", "relu", "tanh", "sigmoid", "gate", "lstm", "gru"]
 
 PHASES: tuple[Phase, ...] = ("start", "row", "site")
@@ -107,22 +108,30 @@ class Sum:
 
 @dataclass(frozen=True, eq=False)
 class Draw:
-    """`target = head(ref; uniforms)`: draws one symbol from scores in `ref`.
+    """`targets = head(ref; uniforms)`: draws the symbols of a site, or one of them.
+
+    categorical        one target; ref holds a score for each of its symbols
+    logistic_mixture   the channels of a pixel, symbols of one vocabulary, the levels; ref holds the
+                       parameters of `genfast.heads.LogisticMixture`, so its width says how many
+                       components there are
 
     Args:
-        target: a symbol buffer.
-        ref: the head's parameters at this site, as many scores as the target has symbols.
-        head: `"categorical"`.
+        targets: symbol buffers.
+        ref: the head's parameters at this site.
+        head: `"categorical"` or `"logistic_mixture"`.
+        draws: uniforms that it owns: 1, or 1 + the number of targets.
     """
 
-    target: Buffer
+    targets: tuple[Buffer, ...]
     ref: Ref
-    head: Literal["categorical"] = "categorical"
+    head: Head = "categorical"
     draws: int = field(default=1)
 
     @property
-    def targets(self) -> tuple[Buffer, ...]:
-        return (self.target,)
+    def target(self) -> Buffer:
+        """The one target of a draw of one symbol."""
+        (target,) = self.targets
+        return target
 
     @property
     def refs(self) -> tuple[Ref, ...]:

@@ -12,6 +12,7 @@ from genfast.program.buffers import Buffer, Ref
 from genfast.program.categorical import categorical
 from genfast.program.epilogues import EPILOGUES, Value
 from genfast.program.instructions import Draw, Input, Look, Mat, Phase, Sum, Term
+from genfast.program.mixture import logistic_mixture
 
 if TYPE_CHECKING:
     from genfast.program.program import Program
@@ -21,8 +22,9 @@ class Drawn(NamedTuple):
     """What a run gives.
 
     Args:
-        values: int64 (N, sites, draws), what was drawn or forced.
-        scores: for each draw of a site, (N, sites, classes), before the temperature.
+        values: int64 (N, sites, values), what was drawn or forced.
+        scores: for each draw of a site, its head's parameters (N, sites, width), before the
+            temperature.
     """
 
     values: NDArray[np.int64]
@@ -47,7 +49,8 @@ def interpret(
         program: optimized or not.
         batch: N, the number of samples.
         uniforms: float32 (N, sites, draws) in [0, 1); a raster has rows * columns sites.
-        forced: int64 (N, sites, draws), values to take instead of drawing; -1 draws.
+        forced: int64 (N, sites, values), values to take instead of drawing; -1 draws. What one
+            draw gives at once is forced as a whole.
         inputs: one array an input: (N, width) from the start, (N, sites, width) ahead of the row;
             a symbol's is int64 without the width.
         temperature: scalar or (N,).
@@ -56,16 +59,18 @@ def interpret(
         dtype: precision of every value.
 
     Raises:
-        ValueError: an array that does not fit the program.
+        ValueError: an array that does not fit the program, or top_k or top_p for a head without
+            classes.
         FloatingPointError: scores that leave nothing to draw, naming row and site.
     """
     rows, columns = program.shape or (1, np.shape(uniforms)[1])
-    shape = (batch, rows * columns, program.draws)
-    forced = np.full(shape, -1) if forced is None else forced
-    _check("uniforms", uniforms, np.float32, shape)
-    _check("forced", forced, np.int64, shape)
-    for number, draw in enumerate(i for i in program.instructions if isinstance(i, Draw)):
-        _check_range("forced", forced[..., number], -1, draw.target.vocabulary - 1)
+    sites = (batch, rows * columns)
+    forced = np.full((*sites, program.values), -1) if forced is None else forced
+    _check("uniforms", uniforms, np.float32, (*sites, program.draws))
+    _check("forced", forced, np.int64, (*sites, program.values))
+    for draw, place in _places(program).items():
+        _check_range("forced", forced[..., place.values], -1, draw.targets[0].vocabulary - 1)
+        _check_whole(forced[..., place.values])
     options = _Options(
         np.broadcast_to(temperature, batch),
         np.broadcast_to(0 if top_k is None else top_k, batch),
@@ -84,6 +89,24 @@ def interpret(
             for instruction in run.code("site"):
                 run.execute(instruction, y, x)
     return Drawn(run.values, tuple(run.scores))
+
+
+class _Place(NamedTuple):
+    """Which of a site's uniforms and values belong to a draw, and its number among the draws."""
+
+    number: int
+    uniforms: slice
+    values: slice
+
+
+def _places(program: Program) -> dict[Draw, _Place]:
+    places: dict[Draw, _Place] = {}
+    uniform = value = 0
+    for draw in (i for i in program.instructions if isinstance(i, Draw)):
+        ends = uniform + draw.draws, value + len(draw.targets)
+        places[draw] = _Place(len(places), slice(uniform, ends[0]), slice(value, ends[1]))
+        uniform, value = ends
+    return places
 
 
 class _Options(NamedTuple):
@@ -109,10 +132,11 @@ class _Run:
         self.rows, self.columns, self.dtype = rows, columns, dtype
         self.batch = uniforms.shape[0]
         self.grids = {buffer.name: self._grid(buffer) for buffer in program.buffers}
-        draws = [i.target for i in program.instructions if isinstance(i, Draw)]
-        self.numbers = {target.name: number for number, target in enumerate(draws)}
-        self.values = np.full(uniforms.shape, -1)
-        self.scores = [np.zeros((*uniforms.shape[:2], t.vocabulary), dtype) for t in draws]
+        self.places = _places(program)
+        self.values = np.full(forced.shape, -1)
+        self.scores = [
+            np.zeros((*uniforms.shape[:2], draw.ref.buffer.width), dtype) for draw in self.places
+        ]
 
     def _grid(self, buffer: Buffer) -> Value:
         shape = (self.rows, self.columns, self.batch)
@@ -157,7 +181,7 @@ class _Run:
 
     def _value(self, instruction: Sum | Draw, y: int, x: int) -> tuple[Value, ...]:
         if isinstance(instruction, Draw):
-            return (self._draw(instruction, y, x),)
+            return tuple(self._draw(instruction, y, x).T)
         chain = np.zeros((self.batch, instruction.width), self.dtype)
         if instruction.bias is not None:
             chain += instruction.bias
@@ -173,20 +197,34 @@ class _Run:
         return term.table[value] if isinstance(term, Look) else value
 
     def _draw(self, instruction: Draw, y: int, x: int) -> Value:
-        number = self.numbers[instruction.target.name]
+        place = self.places[instruction]
         site = y * self.columns + x
         scores = self.read(instruction.ref, y, x)
-        values = self.forced[:, site, number].copy()
-        for row in np.flatnonzero(values < 0):
-            uniform = self.uniforms[row, site, number]
+        values = self.forced[:, site, place.values].copy()
+        for row in np.flatnonzero(values[:, 0] < 0):
+            uniforms = self.uniforms[row, site, place.uniforms]
+            options = (option[row] for option in self.options)
             try:
-                values[row] = categorical(scores[row], uniform, *(o[row] for o in self.options))
+                values[row] = _drawn(instruction, scores[row], uniforms, *options)
             except FloatingPointError as error:
-                name = instruction.target.name
+                name = ", ".join(target.name for target in instruction.targets)
                 raise FloatingPointError(f"draw {name}: row {row}, site {site}: {error}") from None
-        self.scores[number][:, site] = scores
-        self.values[:, site, number] = values
+        self.scores[place.number][:, site] = scores
+        self.values[:, site, place.values] = values
         return values
+
+
+def _drawn(
+    draw: Draw, scores: Value, uniforms: Value, temperature: float, top_k: int, top_p: float
+) -> Value | int:
+    """What one row draws at a site."""
+    if draw.head == "categorical":
+        return categorical(scores, uniforms[0], temperature, top_k, top_p)
+    if top_k > 0 or top_p < 1:
+        raise ValueError(
+            f"interpret: top_k and top_p must be off for a {draw.head}, got {top_k} and {top_p}"
+        )
+    return logistic_mixture(scores, uniforms, draw.targets[0].vocabulary, temperature)
 
 
 def _check(what: str, array: Value, dtype: DTypeLike, shape: tuple[int, ...]) -> None:
@@ -199,4 +237,15 @@ def _check_range(what: str, symbols: Value, low: int, high: int) -> None:
     if symbols.size and (symbols.min() < low or symbols.max() > high):
         raise ValueError(
             f"interpret: {what} must be in [{low}, {high}], got {symbols.min()} to {symbols.max()}"
+        )
+
+
+def _check_whole(forced: Value) -> None:
+    """ValueError where only some of the values that one draw gives are forced."""
+    parts = ((forced < 0) != (forced[..., :1] < 0)).any(-1)
+    if parts.any():
+        row, site = (int(i) for i in np.argwhere(parts)[0])
+        raise ValueError(
+            f"interpret: forced must hold all values of a draw or none, got "
+            f"{forced[row, site].tolist()} in row {row} at site {site}"
         )

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from genfast.program.buffers import Buffer
 from genfast.program.cost import multiply_adds, term_weight, weight_bytes
 from genfast.program.instructions import PHASES, Draw, Instruction, Look, Phase, Sum, Term
+from genfast.program.mixture import mixture_parameters
 
 if TYPE_CHECKING:
     from genfast.program.program import Program
@@ -87,7 +88,7 @@ def _block(program: Program, phase: Phase, width: int) -> list[Row]:
 def _value(instruction: Instruction) -> str:
     if isinstance(instruction, Draw):
         uniforms = _count(instruction.draws, "uniform")
-        return f"draw {instruction.head}({instruction.ref})   {uniforms}"
+        return f"draw {instruction.head}({instruction.ref}{_mixture(instruction)})   {uniforms}"
     assert isinstance(instruction, Sum)
     grouped = [list(group) for _, group in groupby(instruction.terms, key=_alike)]
     parts = [_taps(group) for group in grouped]
@@ -95,6 +96,14 @@ def _value(instruction: Instruction) -> str:
     states = "".join(f"{'; ' if i == 0 else ', '}{r}" for i, r in enumerate(instruction.states))
     chain = " + ".join(parts) + states
     return chain if instruction.epilogue == "none" else f"{instruction.epilogue}({chain})"
+
+
+def _mixture(draw: Draw) -> str:
+    """How many components a draw mixes, where it does."""
+    if draw.head == "categorical":
+        return ""
+    components = draw.ref.buffer.width // mixture_parameters(len(draw.targets))
+    return f"; {_count(components, 'component')}"
 
 
 def _alike(term: Term) -> tuple[object, ...]:

@@ -40,8 +40,8 @@ def lower(program: Program) -> core.Program:
         if isinstance(instruction, Sum):
             _lower_sum(flat, instruction, phase, numbers)
         elif isinstance(instruction, Draw):
-            target = numbers[instruction.target.name]
-            flat.draw(phase, target, instruction.head, _ref(instruction.ref, numbers))
+            targets = [numbers[target.name] for target in instruction.targets]
+            flat.draw(phase, targets, instruction.head, _ref(instruction.ref, numbers))
     flat.finish()
     return flat
 

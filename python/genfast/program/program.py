@@ -129,6 +129,11 @@ class Program:
         return sum(i.draws for i in self.instructions if isinstance(i, Draw))
 
     @property
+    def values(self) -> int:
+        """Symbols that are drawn at a site."""
+        return sum(len(i.targets) for i in self.instructions if isinstance(i, Draw))
+
+    @property
     def weight_bytes(self) -> int:
         """Bytes of all weights, each use counted."""
         return sum(weight_bytes(i) for i in self.instructions)

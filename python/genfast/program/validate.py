@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from genfast.program.buffers import Buffer, Ref
 from genfast.program.cost import weights
-from genfast.program.instructions import GATES, Add, Draw, Input, Look, Mat, Sum, Term
+from genfast.program.instructions import GATES, Add, Draw, Head, Input, Look, Mat, Sum, Term
+from genfast.program.mixture import mixture_parameters
 
 if TYPE_CHECKING:
     from genfast.program.program import Program
+
+# Channels of a pixel that the kernels have room for.
+_MOST_CHANNELS = 16
 
 
 def check_program(program: Program) -> None:
@@ -75,6 +80,11 @@ def _check_types(program: Program, place: int) -> None:
         raise ValueError(
             f"Program: instructions must be Input, Sum or Draw, got "
             f"{type(instruction).__name__} at place {place}"
+        )
+    if isinstance(instruction, Draw) and not isinstance(instruction.targets, tuple):
+        raise ValueError(
+            f"Program: targets of a Draw must be a tuple of symbols, got "
+            f"{type(instruction.targets).__name__} at place {place}"
         )
     for term in instruction.terms if isinstance(instruction, Sum) else ():
         if not isinstance(term, (Mat, Look, Add)):
@@ -165,18 +175,63 @@ def _check_term(where: str, term: Term, width: int) -> None:
 
 
 def _check_draw(where: str, instruction: Draw) -> None:
-    target, ref = instruction.target, instruction.ref
-    if instruction.head != "categorical":
-        raise ValueError(f"Program: {where}: head must be 'categorical', got {instruction.head!r}")
+    targets, ref = instruction.targets, instruction.ref
+    if instruction.head not in _HEADS:
+        raise ValueError(
+            f"Program: {where}: head must be in {list(_HEADS)}, got {instruction.head!r}"
+        )
+    for target in targets:
+        if target.kind != "sym":
+            raise ValueError(f"Program: {where}: target must be a symbol, got {_kind(target)}")
+    _HEADS[instruction.head](where, instruction)
+    if (ref.dy, ref.dx) != (0, 0):
+        raise ValueError(f"Program: {where}: scores must be those of this site, got {ref}")
+
+
+def _check_categorical(where: str, instruction: Draw) -> None:
+    if len(instruction.targets) != 1:
+        raise ValueError(
+            f"Program: {where}: a categorical draw must have 1 target, "
+            f"got {len(instruction.targets)}"
+        )
     if instruction.draws != 1:
         raise ValueError(
             f"Program: {where}: a categorical draw uses 1 uniform, got {instruction.draws}"
         )
-    if target.kind != "sym":
-        raise ValueError(f"Program: {where}: target must be a symbol, got {_kind(target)}")
-    _check_f32(where, f"scores {ref}", ref.buffer, target.vocabulary)
-    if (ref.dy, ref.dx) != (0, 0):
-        raise ValueError(f"Program: {where}: scores must be those of this site, got {ref}")
+    ref = instruction.ref
+    _check_f32(where, f"scores {ref}", ref.buffer, instruction.target.vocabulary)
+
+
+def _check_mixture(where: str, instruction: Draw) -> None:
+    channels, buffer = len(instruction.targets), instruction.ref.buffer
+    if not 1 <= channels <= _MOST_CHANNELS:
+        raise ValueError(
+            f"Program: {where}: a logistic_mixture draw must have 1 to {_MOST_CHANNELS} targets, "
+            f"got {channels}"
+        )
+    if instruction.draws != 1 + channels:
+        raise ValueError(
+            f"Program: {where}: a logistic_mixture draw of {channels} targets uses "
+            f"{1 + channels} uniforms, got {instruction.draws}"
+        )
+    levels = sorted({target.vocabulary for target in instruction.targets})
+    if len(levels) > 1 or levels[0] < 2:
+        raise ValueError(
+            f"Program: {where}: targets must have the same vocabulary, at least 2, got {levels}"
+        )
+    each = mixture_parameters(channels)
+    if buffer.kind != "f32" or buffer.width % each:
+        raise ValueError(
+            f"Program: {where}: scores {instruction.ref} must be f32[K * {each}], K components of "
+            f"a logit, {channels} means, {channels} log-scales and {each - 1 - 2 * channels} "
+            f"couplings, got {_kind(buffer)}"
+        )
+
+
+_HEADS: dict[Head, Callable[[str, Draw], None]] = {
+    "categorical": _check_categorical,
+    "logistic_mixture": _check_mixture,
+}
 
 
 def _check_f32(where: str, what: str, buffer: Buffer, width: int) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 from torch import nn
 
 from genfast.compiled import NotCompilableError
-from genfast.heads import Categorical
+from genfast.heads import Categorical, LogisticMixture
 from genfast.models.arrays import Array, weight_array
 from genfast.models.pixelcnn.feature_maps import FeatureMap
 from genfast.models.pixelcnn.layers import Layer
@@ -101,7 +101,10 @@ def _drawn(
     """The draw of a part of a pixel, and what layers see of it at the same pixel."""
     scores = last.target.parts[part]
     assert scores is not None
-    code: list[Instruction] = [Draw(values[part], scores.here)]
+    draw = Draw((values[part],), scores.here)
+    if isinstance(model.head, LogisticMixture):
+        draw = Draw(tuple(values), scores.here, "logistic_mixture", model.head.draws)
+    code: list[Instruction] = [draw]
     seen = pixels.parts[part]
     if pixels.whole is not None and seen is not None:
         code.append(Sum((seen,), (Look(_table(model, 0, 1), values[part].here),)))
@@ -132,7 +135,7 @@ def _table(model: Any, channel: int, channels: int) -> Array:
 
 def _check_modules(model: Any, made: Any) -> None:
     """NotCompilableError for the first module that is not as the constructor makes it."""
-    if type(model.head) is not Categorical:
+    if type(model.head) not in (Categorical, LogisticMixture):
         raise NotCompilableError(f"head is a {type(model.head).__name__}")
     if type(model).encode is not type(made).encode or "encode" in vars(model):
         raise NotCompilableError(f"{type(model).__name__} has an encode of its own")

@@ -1,9 +1,9 @@
-"""Heads: the distribution of one site given its parameters, and how one draw is made from it."""
+"""The categorical head: one of several symbols, and the rule by which one is drawn."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
@@ -11,20 +11,9 @@ from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
 from genfast.files.limits import MOST_CLASSES, checked_size
+from genfast.heads.options import DrawOptions
 
-__all__ = ["HEADS", "Categorical", "DrawOptions", "head_from_config"]
-
-
-class DrawOptions(NamedTuple):
-    """What bends a draw, one value a row.
-
-    temperature float32 (N,), 0 for the best class; top_k int64 (N,), 0 for off; top_p float32 (N,),
-    1 for off.
-    """
-
-    temperature: Tensor
-    top_k: Tensor
-    top_p: Tensor
+__all__ = ["Categorical", "keep", "running_sum", "tempered"]
 
 
 class Categorical:
@@ -112,25 +101,6 @@ class Categorical:
         highest = (running == running[:, -1:]).int().argmax(-1)
         drawn = torch.where(over.any(-1), over.int().argmax(-1), highest)
         return torch.where(options.temperature == 0, _first_best(scores), drawn)
-
-
-#: The heads that a saved model may name.
-HEADS = {"Categorical": Categorical}
-
-
-def head_from_config(config: object) -> Categorical:
-    """The head that `config()` wrote down.
-
-    Args:
-        config: `{"class": "Categorical", "classes": 65}`.
-
-    Raises:
-        ValueError: It is anything else.
-    """
-    name = config.get("class") if isinstance(config, Mapping) else config
-    if not isinstance(config, Mapping) or not isinstance(name, str) or name not in HEADS:
-        raise ValueError(f"head: class must be one of {', '.join(HEADS)}, got {name!r:.80}")
-    return HEADS[name].from_config(config)
 
 
 def tempered(

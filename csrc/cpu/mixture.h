@@ -1,0 +1,223 @@
+// The mixture of discretised logistics: a component, then a level of each channel of a pixel.
+// genfast.heads.LogisticMixture has the distribution; parameters lie as
+//
+//   [K] logits   [C][K] means   [C][K] log-scales   [C(C-1)/2][K] couplings, (1,0), (2,0), (2,1),
+//   ..
+//
+// The component is drawn like a class. Levels follow one another, each by inverting its logistic:
+// what stands in vectors are the transcendental functions of all channels. Locations and spreads
+// are counted in levels. A density is computed for all components side by side.
+#pragma once
+
+#include "cpu/categorical.h"
+
+namespace genfast::cpu::GENFAST_ISA_NAMESPACE {
+
+inline constexpr float kLeastLogScale = -7.0f;
+inline constexpr float kMostLogScale = 20.0f;
+inline constexpr float kLeastUniform = 0x1p-25f;  // stands for 0
+inline constexpr float kFarthest = 1e30f;         // of a draw from its location
+inline constexpr int kMaxCouplings = kMaxChannels * (kMaxChannels - 1) / 2;
+
+static inline int32_t couplings_of(int32_t channels) { return channels * (channels - 1) / 2; }
+
+static inline float clamped(float x, float low, float high) {
+  return x > low ? (x < high ? x : high) : low;  // NaN: low
+}
+
+// Parameters of one pixel, and how levels stand for reals: r(x) = x * step - 1.
+struct Mixture {
+  const float* logits;
+  const float* means;
+  const float* log_scales;
+  const float* couplings;
+  int32_t components;
+  int32_t channels;
+  int32_t parameters;
+  float top;   // the highest level
+  float half;  // levels for a distance of 1
+  float step;
+};
+
+static inline Mixture mixture_of(const DrawArgs& draw, int64_t row) {
+  const int32_t k = draw.mixtures;
+  const int32_t c = draw.channels;
+  const float* logits = draw.scores.data + row * draw.scores.stride;
+  const float top = static_cast<float>(draw.classes - 1);
+  return {
+      logits,
+      logits + k,
+      logits + k * (1 + c),
+      logits + k * (1 + 2 * c),
+      k,
+      c,
+      k * (1 + 2 * c + couplings_of(c)),
+      top,
+      top / 2.0f,
+      2.0f / top};
+}
+
+static DrawError unusable(const Mixture& mixture) {
+  bool wrong = false;
+  bool nan = false;
+  for (int32_t i = 0; i < mixture.parameters; i += kLanes) {
+    Vec x = load(mixture.logits + i);
+    if (mixture.parameters - i < kLanes)
+      x = select(first_lanes(mixture.parameters - i), x, broadcast(0.0f));
+    wrong |= any(is_nan(x - x));
+    nan |= any(is_nan(x));
+  }
+  return nan ? DrawError::kNotANumber : wrong ? DrawError::kNotFinite : DrawError::kNone;
+}
+
+// Weights of the components, or the component itself where nothing is left to chance (-1 if the row
+// draws).
+static int32_t weigh(DrawArgs& draw, int32_t row, float* weights) {
+  const Mixture mixture = mixture_of(draw, row);
+  const float temperature = draw.temperature[row];
+  float greatest;
+  const DrawError scaled = scale(
+      mixture.logits, mixture.components, temperature == 0.0f ? 1.0f : temperature, weights,
+      &greatest);
+  const DrawError parameters = unusable(mixture);
+  const DrawError error = parameters != DrawError::kNone ? parameters : scaled;
+  if (error != DrawError::kNone && draw.error == DrawError::kNone) {
+    draw.error = error;
+    draw.error_row = row;
+  }
+  if (error != DrawError::kNone) return 0;
+  if (temperature == 0.0f) return first_equal(weights, mixture.components, greatest);
+  const Vec most = broadcast(greatest);
+  for (int32_t k = 0; k < mixture.components; k += kLanes)
+    store(weights + k, exp(load(weights + k) - most));
+  return -1;
+}
+
+// How far each channel of a component draws from its location, in levels:
+// spread * (log v - log1p(-v)) * temperature, v = 1 - u.
+static void deviations(
+    const Mixture& mixture,
+    int32_t component,
+    const float* uniforms,
+    float temperature,
+    float* out) {
+  float v[kMaxChannels];
+  float u[kMaxChannels];
+  for (int32_t c = 0; c < mixture.channels; ++c) {
+    const float log_scale = mixture.log_scales[c * mixture.components + component];
+    out[c] = clamped(log_scale, kLeastLogScale, kMostLogScale);
+    v[c] = 1.0f - uniforms[c];
+    u[c] = uniforms[c] > kLeastUniform ? uniforms[c] : kLeastUniform;
+  }
+  map<exp>(out, out, mixture.channels);
+  map<log>(v, v, mixture.channels);
+  map<log>(u, u, mixture.channels);
+  for (int32_t c = 0; c < mixture.channels; ++c)
+    out[c] = clamped(out[c] * mixture.half * (v[c] - u[c]) * temperature, -kFarthest, kFarthest);
+}
+
+static void draw_levels(
+    const Mixture& mixture,
+    int32_t component,
+    const float* uniforms,
+    float temperature,
+    int32_t* levels) {
+  float deviation[kMaxChannels];
+  float coupling[kMaxCouplings];
+  const int32_t couplings = couplings_of(mixture.channels);
+  deviations(mixture, component, uniforms, temperature, deviation);
+  for (int32_t i = 0; i < couplings; ++i)
+    coupling[i] = mixture.couplings[i * mixture.components + component];
+  map<tanh>(coupling, coupling, couplings);
+  for (int32_t c = 0; c < mixture.channels; ++c) {
+    const float* before = coupling + couplings_of(c);
+    float mean = mixture.means[c * mixture.components + component];
+    for (int32_t j = 0; j < c; ++j)
+      mean += before[j] * (static_cast<float>(levels[j]) * mixture.step - 1.0f);
+    const float y = (mean + 1.0f) * mixture.half + deviation[c];
+    levels[c] = static_cast<int32_t>(clamped(y + 0.5f, 0.0f, mixture.top));
+  }
+}
+
+// log(1 / (1 + e^-x))
+static inline Vec log_sigmoid(Vec x) {
+  const Vec minus_magnitude = bits_or(broadcast(-0.0f), x);
+  return min(x, broadcast(0.0f)) - log(exp(minus_magnitude) + broadcast(1.0f));
+}
+
+// log p(level) of one channel in the components around k, whose mean is given: with s the logistic
+// function, a and b the edges of the bin over the scale, s(b) - s(a) = s(b) s(-a) (1 - e^(a - b)).
+static inline Vec log_bin(const Mixture& mixture, int32_t c, int32_t k, Vec mean, float level) {
+  const Vec log_scale = load(mixture.log_scales + c * mixture.components + k);
+  const Vec bounded = max(broadcast(kLeastLogScale), min(broadcast(kMostLogScale), log_scale));
+  const Vec width = exp(broadcast(0.0f) - bounded) * broadcast(mixture.step);
+  const Vec location = (mean + broadcast(1.0f)) * broadcast(mixture.half);
+  const Vec above = log_sigmoid((broadcast(level + 0.5f) - location) * width);
+  if (level == 0.0f) return above;
+  const Vec below = log_sigmoid((location - broadcast(level - 0.5f)) * width);
+  if (level == mixture.top) return below;
+  const Vec e = expm1_twice_magnitude(width * broadcast(0.5f));
+  return below + above + log(e / (e + broadcast(1.0f)));
+}
+
+// scratch: room for two padded rows of components.
+static float mixture_log_prob(const Mixture& mixture, const int32_t* levels, float* scratch) {
+  for (int32_t k = 0; k < mixture.components; k += kLanes) {
+    Vec joint = load(mixture.logits + k);
+    const float* coupling = mixture.couplings + k;
+    for (int32_t c = 0; c < mixture.channels; ++c) {
+      Vec mean = load(mixture.means + c * mixture.components + k);
+      for (int32_t j = 0; j < c; ++j, coupling += mixture.components) {
+        const float real = static_cast<float>(levels[j]) * mixture.step - 1.0f;
+        mean = fma(tanh(load(coupling)), broadcast(real), mean);
+      }
+      joint = joint + log_bin(mixture, c, k, mean, static_cast<float>(levels[c]));
+    }
+    store(scratch + k, joint);
+  }
+  float* rest = scratch + padded(mixture.components);
+  const double whole = log_sum_exp(mixture.logits, mixture.components, rest);
+  return static_cast<float>(log_sum_exp(scratch, mixture.components, rest) - whole);
+}
+
+// The pixel of one row, forced or drawn from component k.
+static void draw_pixel(DrawArgs& draw, int32_t row, int32_t k, float* scratch) {
+  const Mixture mixture = mixture_of(draw, row);
+  const int64_t* forced = draw.forced + (draw.forced == nullptr ? 0 : row * draw.forced_stride);
+  int32_t levels[kMaxChannels];
+  if (draw.forced != nullptr && forced[0] >= 0)
+    for (int32_t c = 0; c < draw.channels; ++c) levels[c] = static_cast<int32_t>(forced[c]);
+  else
+    draw_levels(
+        mixture, k, draw.uniforms + row * draw.uniforms_stride + 1, draw.temperature[row], levels);
+  for (int32_t c = 0; c < draw.channels; ++c) {
+    draw.symbols[c][row] = levels[c];
+    draw.values[row * draw.values_stride + c] = levels[c];
+  }
+  if (draw.log_probs != nullptr)
+    draw.log_probs[row * draw.log_probs_stride] = mixture_log_prob(mixture, levels, scratch);
+}
+
+static void draw_logistic_mixture(DrawArgs& draw) {
+  const int32_t stride = padded(draw.mixtures);
+  float* scratch = draw.scratch + kDrawRows * stride;
+  for (int32_t row = draw.row_begin; row < draw.row_end; row += kDrawRows) {
+    const int rows = draw.row_end - row < kDrawRows ? draw.row_end - row : kDrawRows;
+    int32_t components[kDrawRows];
+    int32_t last[kDrawRows];
+    for (int r = 0; r < rows; ++r) {
+      float* weights = draw.scratch + r * stride;
+      components[r] = weigh(draw, row + r, weights);
+      last[r] = last_of_weight(weights, draw.mixtures);
+    }
+    running_sums(draw.scratch, stride, rows, draw.mixtures);
+    for (int r = 0; r < rows; ++r) {
+      const float uniform = draw.uniforms[(row + r) * draw.uniforms_stride];
+      if (components[r] < 0)
+        components[r] = choose(draw.scratch + r * stride, draw.mixtures, last[r], uniform);
+      draw_pixel(draw, row + r, components[r], scratch);
+    }
+  }
+}
+
+}  // namespace genfast::cpu::GENFAST_ISA_NAMESPACE
