@@ -60,7 +60,7 @@ inline void finish<Epilogue::kSigmoid>(const SumArgs& sum, const float* a, const
 
 template <>
 inline void finish<Epilogue::kGate>(const SumArgs& sum, const float* a, const Group& at) {
-  write(sum.target, at, tanh(gate(a, 0)) * sigmoid(gate(a, 1)));
+  write(sum.target, at, tanh_times_sigmoid(gate(a, 0), gate(a, 1)));
 }
 
 // Hochreiter and Schmidhuber 1997, with the forget gate of Gers et al. 2000.

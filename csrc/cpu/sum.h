@@ -64,7 +64,7 @@ static void sum(const SumArgs& sum, Span columns) {
     int32_t higher = rows - tiles * height;
     for (int32_t t = 0; t < tiles; ++t, --higher) {
       place_rows(sum, height + (higher > 0), columns.end - columns.begin > 1, &at, &tile);
-      compute_of(tile.rows, tile.vectors)(sum, weights, bias, tile);
+      kCompute[tile.vectors].of[tile.rows](sum, weights, bias, tile);
     }
   }
 }

@@ -139,31 +139,24 @@ static void compute(const SumArgs& sum, const float* weights, const float* bias,
 using Compute = void (*)(const SumArgs&, const float*, const float*, Tile&);
 
 // compute<rows, vectors> by its numbers; null where no tile has that many rows.
+struct Heights {
+  Compute of[kMaxRows + 1];
+};
+
 template <int vectors>
-static Compute compute_of(int rows) {
+static constexpr Heights heights() {
   constexpr int most = rows_of_tile(vectors);
   constexpr auto up_to = [](int n) { return n <= most ? n : most; };
-  static constexpr Compute table[kMaxRows + 1] = {
-      nullptr,
-      compute<up_to(1), vectors>,
-      compute<up_to(2), vectors>,
-      compute<up_to(3), vectors>,
-      compute<up_to(4), vectors>,
-      compute<up_to(5), vectors>,
-      compute<up_to(6), vectors>,
-      compute<up_to(7), vectors>,
-      compute<up_to(8), vectors>,
-      compute<up_to(9), vectors>,
-      compute<up_to(10), vectors>,
-      compute<up_to(11), vectors>,
-      compute<up_to(12), vectors>};
-  return rows <= most ? table[rows] : nullptr;
+  Heights all = {
+      {nullptr, compute<up_to(1), vectors>, compute<up_to(2), vectors>, compute<up_to(3), vectors>,
+       compute<up_to(4), vectors>, compute<up_to(5), vectors>, compute<up_to(6), vectors>,
+       compute<up_to(7), vectors>, compute<up_to(8), vectors>, compute<up_to(9), vectors>,
+       compute<up_to(10), vectors>, compute<up_to(11), vectors>, compute<up_to(12), vectors>}};
+  for (int n = most + 1; n <= kMaxRows; ++n) all.of[n] = nullptr;
+  return all;
 }
 
-static Compute compute_of(int rows, int vectors) {
-  static constexpr Compute (*table[kMaxVectors + 1])(int) = {
-      nullptr, compute_of<1>, compute_of<2>, compute_of<3>, compute_of<4>};
-  return table[vectors](rows);
-}
+static constexpr Heights kCompute[kMaxVectors + 1] =
+    {{}, heights<1>(), heights<2>(), heights<3>(), heights<4>()};
 
 }  // namespace genfast::cpu::GENFAST_ISA_NAMESPACE
