@@ -7,11 +7,13 @@
 namespace genfast::cpu::GENFAST_ISA_NAMESPACE {
 
 inline constexpr int kMaxVectors = 4;
-inline constexpr int kMaxRows = 8;
+inline constexpr int kMaxRows = 12;
 
 // A tile of rows x vectors of pre-activations: where its rows and its vectors lie.
 struct Tile {
-  int64_t place[2][kMaxRows];   // of each row, by Places
+  int64_t first[2];             // place of the first row, by Places; the others follow,
+  bool wraps;                   // but in buffers of one slot where the tile spans columns:
+  int64_t one_slot[kMaxRows];   // there these are the places
   int64_t offset[kMaxVectors];  // of each vector, in a row in the order of the program
   int64_t unit;                 // first unit
   int64_t packed;               // first pre-activation, in packed order
@@ -21,6 +23,10 @@ struct Tile {
   void (*finish)(const SumArgs&, const Tile&);
 };
 
+static inline int64_t place_of(const Tile& at, Places places, int r) {
+  return places == kOneSlot && at.wraps ? at.one_slot[r] : at.first[places] + r;
+}
+
 // One group of a tile in one row: units unit .. unit + lanes.
 struct Group {
   const Tile& tile;
@@ -29,13 +35,13 @@ struct Group {
 };
 
 static inline Vec read(const Rows& from, const Group& at, int64_t offset = 0) {
-  return load(from.data + at.tile.place[from.places][at.row] * from.stride + offset + at.unit);
+  return load(from.data + place_of(at.tile, from.places, at.row) * from.stride + offset + at.unit);
 }
 
 static inline Vec gate(const float* a, int index) { return load(a + index * kLanes); }
 
 static inline void write(const Target& to, const Group& at, Vec y) {
-  store(to.data + at.tile.place[to.places][at.row] * to.stride + at.unit, y);
+  store(to.data + place_of(at.tile, to.places, at.row) * to.stride + at.unit, y);
 }
 
 // Epilogues but none and relu, which tiles finish in registers.
@@ -54,7 +60,7 @@ inline void finish<Epilogue::kSigmoid>(const SumArgs& sum, const float* a, const
 
 template <>
 inline void finish<Epilogue::kGate>(const SumArgs& sum, const float* a, const Group& at) {
-  write(sum.target, at, tanh(gate(a, 0)) * sigmoid(gate(a, 1)));
+  write(sum.target, at, tanh_times_sigmoid(gate(a, 0), gate(a, 1)));
 }
 
 // Hochreiter and Schmidhuber 1997, with the forget gate of Gers et al. 2000.

@@ -127,11 +127,10 @@ Executor::Executor(std::shared_ptr<const program::Program> program, const std::s
     relu_of_[i] = relu_behind(*program_, i);
     if (relu_of_[i] >= 0) absorbed_[static_cast<size_t>(relu_of_[i])] = true;
   }
-  std::vector<int64_t> strides;
-  for (const Layout& layout : layouts_)
-    strides.push_back(layout.raster_columns() ? 0 : layout.stride);
-  homes_ = homes_of(*program_, strides, relu_of_);
   if (program_->order() == program::Order::kRaster) lags_ = lags_of(*program_);
+  std::vector<int64_t> strides;
+  for (const Layout& layout : layouts_) strides.push_back(layout.stride);
+  homes_ = homes_of(*program_, strides, lags_, relu_of_);
 }
 
 std::vector<Layout> Executor::layouts(int flight) const {

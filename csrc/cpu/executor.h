@@ -50,8 +50,8 @@ class Executor {
   // Of a raster: the sum behind this one that is its relu, stored with it; or -1.
   int relu_of(size_t instruction) const { return relu_of_[instruction]; }
   bool absorbed(size_t instruction) const { return absorbed_[instruction]; }
-  // The buffer in whose memory this one lies: values of a raster's site that are dead when others
-  // are born leave theirs to them, so that a site stays in the first-level cache.
+  // The buffer in whose memory this one lies: values of a raster that are dead when others are born
+  // leave theirs to them, so that a site stays in the first-level cache.
   size_t home(size_t buffer) const { return homes_[buffer]; }
   const Lags& lags() const { return lags_; }
   int64_t matrix_bytes() const { return matrix_bytes_; }

@@ -45,21 +45,43 @@ bool only_adds(const Instruction& sum, int buffer) {
   });
 }
 
+// Buffers whose values die at the site, and the row code or site code, that writes them.
+std::vector<bool> passing_of(const Program& program, const Lags& lags) {
+  const std::vector<Instruction>& all = program.instructions();
+  const auto writer_of = [&](size_t buffer) {
+    return static_cast<size_t>(program.buffers()[buffer].writer);
+  };
+  std::vector<bool> passing(program.buffers().size());
+  for (size_t i = 0; i < passing.size(); ++i)
+    passing[i] = program.buffers()[i].kind == program::Kind::kF32 &&
+                 all[writer_of(i)].op == Op::kSum &&
+                 all[writer_of(i)].phase != program::Phase::kStart;
+  for (size_t i = 0; i < all.size(); ++i)
+    for (const Ref& ref : all[i].refs()) {
+      const size_t buffer = static_cast<size_t>(ref.buffer);
+      const size_t writer = writer_of(buffer);
+      const bool together = all[i].phase == program::Phase::kSite || lags.of[i] == lags.of[writer];
+      if (ref.dy != 0 || ref.dx != 0 || all[i].phase != all[writer].phase || !together)
+        passing[buffer] = false;
+    }
+  return passing;
+}
+
 }  // namespace
 
 std::vector<size_t> homes_of(
     const Program& program,
     const std::vector<int64_t>& strides,
+    const Lags& lags,
     const std::vector<int>& relu_of) {
   const std::vector<program::Buffer>& buffers = program.buffers();
   std::vector<size_t> homes(buffers.size());
   std::iota(homes.begin(), homes.end(), size_t{0});
   if (program.order() != program::Order::kRaster) return homes;
   const std::vector<Life> lives = lives_of(program, relu_of);
-  const auto passing = [&](size_t buffer) {
-    const Instruction& writer = program.instructions()[static_cast<size_t>(buffers[buffer].writer)];
-    return writer.phase == program::Phase::kSite && strides[buffer] > 0 &&
-           buffers[buffer].kind == program::Kind::kF32;
+  const std::vector<bool> passing = passing_of(program, lags);
+  const auto phase_of = [&](size_t buffer) {
+    return program.instructions()[static_cast<size_t>(buffers[buffer].writer)].phase;
   };
   std::vector<size_t> order(homes);
   std::stable_sort(order.begin(), order.end(), [&](size_t a, size_t b) {
@@ -68,13 +90,13 @@ std::vector<size_t> homes_of(
   // Of each home, the buffer that lies there last.
   std::vector<size_t> holders;
   for (const size_t buffer : order) {
-    if (!passing(buffer)) continue;
+    if (!passing[buffer]) continue;
     const Instruction& writer = program.instructions()[static_cast<size_t>(lives[buffer].born)];
     const auto free = std::find_if(holders.begin(), holders.end(), [&](size_t holder) {
       const bool in_place = lives[holder].last == lives[buffer].born &&
                             writer.targets[0] == static_cast<int>(buffer) &&
                             only_adds(writer, static_cast<int>(holder));
-      return strides[holder] == strides[buffer] &&
+      return strides[holder] == strides[buffer] && phase_of(holder) == phase_of(buffer) &&
              (lives[holder].last < lives[buffer].born || in_place);
     });
     if (free == holders.end()) {

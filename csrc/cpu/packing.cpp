@@ -3,15 +3,26 @@
 namespace genfast::cpu {
 namespace {
 
+// What a panel of a raster's weights may take of the first-level cache: each of its tiles meets all
+// of it.
+constexpr int64_t kPanelBytes = 20 << 10;
+
 // Vectors of a panel: whole groups, four where there are many (a tile of 6 x 4 fills the
-// registers). A small sum of a sequence, a readout say, is cut in two, so that two threads have a
-// share each; the threads of a raster share rows only.
-int panel_vectors(int gates, int vectors, bool raster) {
+// registers).
+int panel_vectors(int gates, int vectors) {
   if (gates == 3) return 3;
   if (gates > 1) return gates == 2 && vectors == 2 ? 2 : 4;
-  const int panels = (vectors + 3) / 4;
-  if (raster) return (vectors + panels - 1) / panels;
+  // A small sum, a readout say, is cut in two, so that two threads have a share each.
   return vectors <= 4 ? (vectors + 1) / 2 : vectors == 5 ? 3 : 4;
+}
+
+// The same for a raster, whose threads share rows only; depth: k of all matrix terms.
+int raster_panel_vectors(int gates, int vectors, int64_t depth, int lanes) {
+  const int64_t bytes = depth * 4 * lanes * static_cast<int64_t>(sizeof(float));
+  if (gates <= 2 && vectors > 2 && bytes > kPanelBytes) return 2;
+  if (gates > 1) return panel_vectors(gates, vectors);
+  const int panels = (vectors + 3) / 4;
+  return (vectors + panels - 1) / panels;
 }
 
 // Where pre-activation `index` (gate by gate) stands in packed order.
@@ -89,15 +100,17 @@ PackedSum pack(const program::Program& program, const program::Instruction& sum,
   packed.units = static_cast<int32_t>(program.buffers()[static_cast<size_t>(sum.targets[0])].width);
   const int groups = (packed.units + lanes - 1) / lanes;
   const int vectors = groups * gates;
-  packed.vectors = panel_vectors(gates, vectors, program.order() == program::Order::kRaster);
-  packed.panels = (vectors + packed.vectors - 1) / packed.vectors;
-  packed.last_vectors = vectors - (packed.panels - 1) * packed.vectors;
-  packed.packed_width = static_cast<int64_t>(vectors) * lanes;
-  const Order order{packed.units, gates, lanes};
   const int64_t out = static_cast<int64_t>(packed.units) * gates;
   for (const program::Term& term : sum.terms)
     if (term.kind == program::TermKind::kMat)
       packed.depth += static_cast<int32_t>(static_cast<int64_t>(term.weights.size()) / out);
+  packed.vectors = program.order() == program::Order::kRaster
+                       ? raster_panel_vectors(gates, vectors, packed.depth, lanes)
+                       : panel_vectors(gates, vectors);
+  packed.panels = (vectors + packed.vectors - 1) / packed.vectors;
+  packed.last_vectors = vectors - (packed.panels - 1) * packed.vectors;
+  packed.packed_width = static_cast<int64_t>(vectors) * lanes;
+  const Order order{packed.units, gates, lanes};
   packed.weights = core::Aligned<float>(static_cast<size_t>(packed.depth * packed.packed_width));
   packed.bias =
       pack_row(sum.bias.empty() ? nullptr : sum.bias.data(), out, packed.packed_width, order);

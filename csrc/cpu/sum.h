@@ -13,12 +13,19 @@ struct Position {
   int32_t row;
 };
 
-// The places of a tile's rows; `at` moves behind them.
-static inline void place_rows(const SumArgs& sum, int rows, Position* at, Tile* tile) {
+// The places of a tile's rows; `at` moves behind them. Slots lie column by column, rows of the
+// batch one behind the other in each, so that those of a tile follow each other.
+static inline void place_rows(const SumArgs& sum, int rows, bool wraps, Position* at, Tile* tile) {
   tile->rows = rows;
+  tile->first[kOneSlot] = at->row;
+  tile->first[kColumns] = static_cast<int64_t>(at->column) * sum.batch + at->row;
+  tile->wraps = wraps;
+  if (!wraps) {
+    at->row += rows;
+    return;
+  }
   for (int r = 0; r < rows; ++r) {
-    tile->place[kOneSlot][r] = at->row;
-    tile->place[kColumns][r] = static_cast<int64_t>(at->column) * sum.batch + at->row;
+    tile->one_slot[r] = at->row;
     const bool last = ++at->row == sum.row_end;
     at->row = last ? sum.row_begin : at->row;
     at->column += last;
@@ -56,8 +63,8 @@ static void sum(const SumArgs& sum, Span columns) {
     const int32_t height = tiles == 1 ? rows : rows / tiles;
     int32_t higher = rows - tiles * height;
     for (int32_t t = 0; t < tiles; ++t, --higher) {
-      place_rows(sum, height + (higher > 0), &at, &tile);
-      compute_of(tile.rows, tile.vectors)(sum, weights, bias, tile);
+      place_rows(sum, height + (higher > 0), columns.end - columns.begin > 1, &at, &tile);
+      kCompute[tile.vectors].of[tile.rows](sum, weights, bias, tile);
     }
   }
 }

@@ -14,34 +14,44 @@ namespace genfast::cpu::GENFAST_ISA_NAMESPACE {
 // Rows of a tile that leave registers for its weights and one broadcast value.
 static constexpr int rows_of_tile(int vectors) {
 #if GENFAST_ISA_LEVEL == 4
-  constexpr int rows[kMaxVectors + 1] = {0, 8, 8, 8, 6};
+  constexpr int rows[kMaxVectors + 1] = {0, 12, 12, 8, 6};
 #else
   constexpr int rows[kMaxVectors + 1] = {0, 8, 6, 4, 3};
 #endif
   return rows[vectors];
 }
 
-// Floats from the start of a term's or target's data to row r of the tile.
-static inline int64_t row_offset(const Tile& at, Places places, int64_t stride, int r) {
-  return at.place[places][r] * stride;
+// Pointers to the rows of a tile, `unit` floats into each.
+template <int rows, typename Float>
+static inline void point(
+    const Tile& at,
+    Float* data,
+    Places places,
+    int64_t stride,
+    Float* (&pointers)[rows]) {
+  pointers[0] = data + at.first[places] * stride;
+#pragma GCC unroll 12
+  for (int r = 1; r < rows; ++r) pointers[r] = pointers[r - 1] + stride;
+  if (__builtin_expect(places == kOneSlot && at.wraps, false))
+    for (int r = 0; r < rows; ++r) pointers[r] = data + at.one_slot[r] * stride;
 }
 
 // What no pre-activation is left to do for: written from the registers.
 template <int rows, int vectors>
 static inline void store_rows(const Target& target, const Tile& at, const Vec (&y)[rows][vectors]) {
-#pragma GCC unroll 8
-  for (int r = 0; r < rows; ++r) {
-    float* row = target.data + row_offset(at, target.places, target.stride, r) + at.unit;
-#pragma GCC unroll 8
-    for (int v = 0; v < vectors; ++v) store(row + v * kLanes, y[r][v]);
-  }
+  float* to[rows];
+  point<rows>(at, target.data + at.unit, target.places, target.stride, to);
+#pragma GCC unroll 12
+  for (int r = 0; r < rows; ++r)
+#pragma GCC unroll 4
+    for (int v = 0; v < vectors; ++v) store(to[r] + v * kLanes, y[r][v]);
 }
 
 template <int rows, int vectors>
 static inline void relu_rows(Vec (&y)[rows][vectors]) {
-#pragma GCC unroll 8
+#pragma GCC unroll 12
   for (int r = 0; r < rows; ++r)
-#pragma GCC unroll 8
+#pragma GCC unroll 12
     for (int v = 0; v < vectors; ++v) y[r][v] = max(broadcast(0.0f), y[r][v]);
 }
 
@@ -54,12 +64,12 @@ static inline __attribute__((always_inline)) void multiply_one(
     const float* weights,
     Vec (&acc)[rows][vectors]) {
   Vec w[vectors];
-#pragma GCC unroll 8
+#pragma GCC unroll 12
   for (int v = 0; v < vectors; ++v) w[v] = load(weights + v * kLanes);
-#pragma GCC unroll 8
+#pragma GCC unroll 12
   for (int r = 0; r < rows; ++r) {
     const Vec x = broadcast(input[r][k]);
-#pragma GCC unroll 8
+#pragma GCC unroll 12
     for (int v = 0; v < vectors; ++v) acc[r][v] = fma(x, w[v], acc[r][v]);
   }
 }
@@ -68,18 +78,16 @@ static inline __attribute__((always_inline)) void multiply_one(
 template <int rows, int vectors>
 static void compute(const SumArgs& sum, const float* weights, const float* bias, Tile& at) {
   Vec acc[rows][vectors];
-#pragma GCC unroll 8
+#pragma GCC unroll 12
   for (int r = 0; r < rows; ++r)
-#pragma GCC unroll 8
+#pragma GCC unroll 12
     for (int v = 0; v < vectors; ++v) acc[r][v] = load(bias + v * kLanes);
   const Term* const end = sum.terms + sum.num_terms;
   for (const Term* term = sum.terms; term != end; ++term) {
     const Places places = term->input.places;
     if (term->kind == Term::kMat) {
       const float* input[rows];
-#pragma GCC unroll 8
-      for (int r = 0; r < rows; ++r)
-        input[r] = term->input.data + row_offset(at, places, term->input.stride, r);
+      point<rows>(at, term->input.data, places, term->input.stride, input);
       int64_t k = 0;
       for (; k + 2 <= term->width; k += 2, weights += 2 * vectors * kLanes) {
         multiply_one<rows, vectors>(input, k, weights, acc);
@@ -91,20 +99,20 @@ static void compute(const SumArgs& sum, const float* weights, const float* bias,
       }
     } else if (term->kind == Term::kLook) {
       const float* column = term->table + at.packed;
-#pragma GCC unroll 8
+#pragma GCC unroll 12
       for (int r = 0; r < rows; ++r) {
-        const float* row = column + term->symbols[at.place[places][r]] * sum.packed_width;
-#pragma GCC unroll 8
+        const float* row = column + term->symbols[place_of(at, places, r)] * sum.packed_width;
+#pragma GCC unroll 12
         for (int v = 0; v < vectors; ++v) acc[r][v] = acc[r][v] + load(row + v * kLanes);
       }
     } else {
       // The values lie in the order of the program, gate by gate; the tile in packed order.
-#pragma GCC unroll 8
-      for (int r = 0; r < rows; ++r) {
-        const float* row = term->input.data + row_offset(at, places, term->input.stride, r);
-#pragma GCC unroll 8
-        for (int v = 0; v < vectors; ++v) acc[r][v] = acc[r][v] + load(row + at.offset[v]);
-      }
+      const float* input[rows];
+      point<rows>(at, term->input.data, places, term->input.stride, input);
+#pragma GCC unroll 12
+      for (int r = 0; r < rows; ++r)
+#pragma GCC unroll 4
+        for (int v = 0; v < vectors; ++v) acc[r][v] = acc[r][v] + load(input[r] + at.offset[v]);
     }
   }
   if (sum.epilogue == Epilogue::kRelu) {
@@ -113,16 +121,16 @@ static void compute(const SumArgs& sum, const float* weights, const float* bias,
   } else if (sum.epilogue == Epilogue::kNone) {
     store_rows(sum.target, at, acc);
     if (sum.relu.data == nullptr) return;
-#pragma GCC unroll 8
+#pragma GCC unroll 12
     for (int r = 0; r < rows; ++r)
-#pragma GCC unroll 8
+#pragma GCC unroll 12
       for (int v = 0; v < vectors; ++v) acc[r][v] = broadcast(0.0f) + acc[r][v];
     relu_rows(acc);
     store_rows(sum.relu, at, acc);
   } else {
-#pragma GCC unroll 8
+#pragma GCC unroll 12
     for (int r = 0; r < rows; ++r)
-#pragma GCC unroll 8
+#pragma GCC unroll 12
       for (int v = 0; v < vectors; ++v) store(at.values + (r * vectors + v) * kLanes, acc[r][v]);
     at.finish(sum, at);
   }
@@ -131,27 +139,24 @@ static void compute(const SumArgs& sum, const float* weights, const float* bias,
 using Compute = void (*)(const SumArgs&, const float*, const float*, Tile&);
 
 // compute<rows, vectors> by its numbers; null where no tile has that many rows.
+struct Heights {
+  Compute of[kMaxRows + 1];
+};
+
 template <int vectors>
-static Compute compute_of(int rows) {
+static constexpr Heights heights() {
   constexpr int most = rows_of_tile(vectors);
   constexpr auto up_to = [](int n) { return n <= most ? n : most; };
-  static constexpr Compute table[kMaxRows + 1] = {
-      nullptr,
-      compute<up_to(1), vectors>,
-      compute<up_to(2), vectors>,
-      compute<up_to(3), vectors>,
-      compute<up_to(4), vectors>,
-      compute<up_to(5), vectors>,
-      compute<up_to(6), vectors>,
-      compute<up_to(7), vectors>,
-      compute<up_to(8), vectors>};
-  return rows <= most ? table[rows] : nullptr;
+  Heights all = {
+      {nullptr, compute<up_to(1), vectors>, compute<up_to(2), vectors>, compute<up_to(3), vectors>,
+       compute<up_to(4), vectors>, compute<up_to(5), vectors>, compute<up_to(6), vectors>,
+       compute<up_to(7), vectors>, compute<up_to(8), vectors>, compute<up_to(9), vectors>,
+       compute<up_to(10), vectors>, compute<up_to(11), vectors>, compute<up_to(12), vectors>}};
+  for (int n = most + 1; n <= kMaxRows; ++n) all.of[n] = nullptr;
+  return all;
 }
 
-static Compute compute_of(int rows, int vectors) {
-  static constexpr Compute (*table[kMaxVectors + 1])(int) = {
-      nullptr, compute_of<1>, compute_of<2>, compute_of<3>, compute_of<4>};
-  return table[vectors](rows);
-}
+static constexpr Heights kCompute[kMaxVectors + 1] =
+    {{}, heights<1>(), heights<2>(), heights<3>(), heights<4>()};
 
 }  // namespace genfast::cpu::GENFAST_ISA_NAMESPACE

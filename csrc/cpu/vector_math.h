@@ -64,6 +64,13 @@ static inline Vec tanh(Vec x) {
   return with_sign_of(e / (e + broadcast(2.0f)), x);
 }
 
+// With one division for both, which take longer than the rest. Below b = -68 it may be 0 where the
+// product is 1e-30.
+static inline Vec tanh_times_sigmoid(Vec a, Vec b) {
+  const Vec e = expm1_twice_magnitude(a);
+  return with_sign_of(e / ((e + broadcast(2.0f)) * one_plus_exp_minus(b)), a);
+}
+
 static inline Vec log(Vec x) {
   Vec m, n;
   split_exponent(x, &m, &n);
