@@ -93,48 +93,60 @@ static int32_t weigh(DrawArgs& draw, int32_t row, float* weights) {
   return -1;
 }
 
-// How far each channel of a component draws from its location, in levels:
-// spread * (log v - log1p(-v)) * temperature, v = 1 - u.
-static void deviations(
-    const Mixture& mixture,
-    int32_t component,
-    const float* uniforms,
-    float temperature,
-    float* out) {
-  float v[kMaxChannels];
-  float u[kMaxChannels];
-  for (int32_t c = 0; c < mixture.channels; ++c) {
-    const float log_scale = mixture.log_scales[c * mixture.components + component];
-    out[c] = clamped(log_scale, kLeastLogScale, kMostLogScale);
-    v[c] = 1.0f - uniforms[c];
-    u[c] = uniforms[c] > kLeastUniform ? uniforms[c] : kLeastUniform;
+// What draws of a few rows need of the transcendental functions, computed for all rows at once.
+// Rows lie one behind the other, `channels` deviations and a coupling a pair of channels each.
+struct Transcendentals {
+  // spread * (log v - log1p(-v)), v = 1 - u: how far a channel lies from its location, in levels
+  float deviation[kDrawRows * kMaxChannels];
+  float coupling[kDrawRows * kMaxCouplings];
+};
+
+static void prepare_levels(
+    const DrawArgs& draw,
+    int32_t row,
+    int rows,
+    const int32_t* components,
+    Transcendentals* out) {
+  float v[kDrawRows * kMaxChannels];
+  float u[kDrawRows * kMaxChannels];
+  const int32_t couplings = couplings_of(draw.channels);
+  for (int r = 0; r < rows; ++r) {
+    const Mixture mixture = mixture_of(draw, row + r);
+    const float* uniforms = draw.uniforms + (row + r) * draw.uniforms_stride + 1;
+    const float* log_scales = mixture.log_scales + components[r];
+    for (int32_t c = 0, i = r * draw.channels; c < draw.channels; ++c, ++i) {
+      out->deviation[i] = clamped(log_scales[c * draw.mixtures], kLeastLogScale, kMostLogScale);
+      v[i] = 1.0f - uniforms[c];
+      u[i] = uniforms[c] > kLeastUniform ? uniforms[c] : kLeastUniform;
+    }
+    for (int32_t i = 0; i < couplings; ++i)
+      out->coupling[r * couplings + i] = mixture.couplings[i * draw.mixtures + components[r]];
   }
-  map<exp>(out, out, mixture.channels);
-  map<log>(v, v, mixture.channels);
-  map<log>(u, u, mixture.channels);
-  for (int32_t c = 0; c < mixture.channels; ++c)
-    out[c] = clamped(out[c] * mixture.half * (v[c] - u[c]) * temperature, -kFarthest, kFarthest);
+  const int32_t n = rows * draw.channels;
+  map<exp>(out->deviation, out->deviation, n);
+  map<log>(v, v, n);
+  map<log>(u, u, n);
+  map<tanh>(out->coupling, out->coupling, rows * couplings);
+  const float half = static_cast<float>(draw.classes - 1) / 2.0f;
+  for (int32_t i = 0; i < n; ++i) out->deviation[i] *= half * (v[i] - u[i]);
 }
 
+// The levels of a pixel, one after the other: each sees those before it. deviation and coupling are
+// the row's.
 static void draw_levels(
     const Mixture& mixture,
     int32_t component,
-    const float* uniforms,
+    const float* deviation,
+    const float* coupling,
     float temperature,
     int32_t* levels) {
-  float deviation[kMaxChannels];
-  float coupling[kMaxCouplings];
-  const int32_t couplings = couplings_of(mixture.channels);
-  deviations(mixture, component, uniforms, temperature, deviation);
-  for (int32_t i = 0; i < couplings; ++i)
-    coupling[i] = mixture.couplings[i * mixture.components + component];
-  map<tanh>(coupling, coupling, couplings);
   for (int32_t c = 0; c < mixture.channels; ++c) {
     const float* before = coupling + couplings_of(c);
     float mean = mixture.means[c * mixture.components + component];
     for (int32_t j = 0; j < c; ++j)
       mean += before[j] * (static_cast<float>(levels[j]) * mixture.step - 1.0f);
-    const float y = (mean + 1.0f) * mixture.half + deviation[c];
+    const float y =
+        (mean + 1.0f) * mixture.half + clamped(deviation[c] * temperature, -kFarthest, kFarthest);
     levels[c] = static_cast<int32_t>(clamped(y + 0.5f, 0.0f, mixture.top));
   }
 }
@@ -180,22 +192,47 @@ static float mixture_log_prob(const Mixture& mixture, const int32_t* levels, flo
   return static_cast<float>(log_sum_exp(scratch, mixture.components, rest) - whole);
 }
 
-// The pixel of one row, forced or drawn from component k.
-static void draw_pixel(DrawArgs& draw, int32_t row, int32_t k, float* scratch) {
-  const Mixture mixture = mixture_of(draw, row);
-  const int64_t* forced = draw.forced + (draw.forced == nullptr ? 0 : row * draw.forced_stride);
-  int32_t levels[kMaxChannels];
-  if (draw.forced != nullptr && forced[0] >= 0)
-    for (int32_t c = 0; c < draw.channels; ++c) levels[c] = static_cast<int32_t>(forced[c]);
-  else
-    draw_levels(
-        mixture, k, draw.uniforms + row * draw.uniforms_stride + 1, draw.temperature[row], levels);
+// Whether the pixel of a row is given, and its levels then.
+static bool take_forced(const DrawArgs& draw, int32_t row, int32_t* levels) {
+  if (draw.forced == nullptr) return false;
+  const int64_t* forced = draw.forced + row * draw.forced_stride;
+  if (forced[0] < 0) return false;
+  for (int32_t c = 0; c < draw.channels; ++c) levels[c] = static_cast<int32_t>(forced[c]);
+  return true;
+}
+
+static void write_pixel(
+    const DrawArgs& draw,
+    int32_t row,
+    const Mixture& mixture,
+    const int32_t* levels,
+    float* scratch) {
   for (int32_t c = 0; c < draw.channels; ++c) {
     draw.symbols[c][row] = levels[c];
     draw.values[row * draw.values_stride + c] = levels[c];
   }
   if (draw.log_probs != nullptr)
     draw.log_probs[row * draw.log_probs_stride] = mixture_log_prob(mixture, levels, scratch);
+}
+
+// Pixels of a few rows, each from its component.
+static void draw_pixels(
+    const DrawArgs& draw,
+    int32_t row,
+    int rows,
+    const int32_t* components,
+    float* scratch) {
+  Transcendentals known;
+  prepare_levels(draw, row, rows, components, &known);
+  for (int r = 0; r < rows; ++r) {
+    const Mixture mixture = mixture_of(draw, row + r);
+    int32_t levels[kMaxChannels];
+    if (!take_forced(draw, row + r, levels))
+      draw_levels(
+          mixture, components[r], known.deviation + r * draw.channels,
+          known.coupling + r * couplings_of(draw.channels), draw.temperature[row + r], levels);
+    write_pixel(draw, row + r, mixture, levels, scratch);
+  }
 }
 
 static void draw_logistic_mixture(DrawArgs& draw) {
@@ -215,8 +252,8 @@ static void draw_logistic_mixture(DrawArgs& draw) {
       const float uniform = draw.uniforms[(row + r) * draw.uniforms_stride];
       if (components[r] < 0)
         components[r] = choose(draw.scratch + r * stride, draw.mixtures, last[r], uniform);
-      draw_pixel(draw, row + r, components[r], scratch);
     }
+    draw_pixels(draw, row, rows, components, scratch);
   }
 }
 

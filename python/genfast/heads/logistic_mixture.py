@@ -212,9 +212,8 @@ class LogisticMixture:
                 f"got {tuple(parameters.shape)}"
             )
         grouped = parameters.reshape(*parameters.shape[:-1], -1, count)
-        logits, means, log_scales, couplings = grouped.split(
-            (1, channels, channels, self._couplings), -2
-        )
+        sizes = [1, channels, channels, self._couplings]
+        logits, means, log_scales, couplings = torch.split(grouped, sizes, -2)
         return Parts(logits[..., 0, :], means, log_scales.clamp(*LOG_SCALES), couplings.tanh())
 
     def locations(
