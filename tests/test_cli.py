@@ -47,7 +47,7 @@ def test_info_follows_the_forced_instruction_set() -> None:
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        ([], "{demo, train sequence, sample, export, bench, info}"),
+        ([], "{demo, demo digits, train sequence, train pixelcnn, sample, export, bench, info}"),
         (["paint"], "paint"),
         (["demo", "--seconds", "soon"], "--seconds"),
         (["demo", "--secnds", "3"], "--secnds"),
@@ -60,7 +60,12 @@ def test_info_follows_the_forced_instruction_set() -> None:
         (["demo", "--text", "/no/such/file"], "/no/such/file"),
         (["demo", "--text", os.devnull], "is empty"),
         (["demo", "--out", os.curdir], "exists already"),
-        (["train"], "train must be followed by what is trained"),
+        (["demo", "letters"], "demo letters"),
+        (["demo", "digits", "--seconds", "0"], "seconds must be above 0, got 0.0"),
+        (["demo", "digits", "--depth", "0"], "depth must be at least 1, got 0"),
+        (["demo", "digits", "--temperature", "inf"], "temperature must be above 0, got inf"),
+        (["demo", "digits", "--out", os.curdir], "exists already"),
+        (["train"], "train must be followed by what is trained: train sequence or train pixelcnn"),
         (["train", "--out", "x"], "train must be followed by what is trained"),
         (["sample"], "RUN"),
         (["export", "x"], "NAME"),
@@ -115,10 +120,21 @@ def test_other_failures_are_one_line_and_status_1(
     assert capsys.readouterr().err == f"genfast: {' '.join(str(error).split())}\n"
 
 
-@pytest.mark.parametrize("words", [["train"], ["train", "sequence"]])
-def test_help_of_train(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize(
+    "words", [["demo"], ["demo", "digits"], ["train", "sequence"], ["train", "pixelcnn"]]
+)
+def test_help_of_commands_of_two_words(
+    words: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
     assert cli.main([*words, "--help"]) == 0
-    assert "usage: genfast train sequence" in capsys.readouterr().out
+    assert f"usage: genfast {' '.join(words)} [-h]" in capsys.readouterr().out
+
+
+def test_help_of_train_shows_what_can_be_trained(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["train", "--help"]) == 0
+    said = capsys.readouterr().out
+    assert "train sequence" in said
+    assert "train pixelcnn" in said
 
 
 def test_help_shows_defaults(capsys: pytest.CaptureFixture[str]) -> None:

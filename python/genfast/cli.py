@@ -1,4 +1,4 @@
-"""The command line: `genfast demo | train sequence | sample | export | bench | info`."""
+"""The command line: `genfast demo | demo digits | train KIND | sample | export | bench | info`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from typing import Annotated, Any, TypeAlias
 import tyro
 
 from genfast import demo, info
-from genfast.commands import bench, export, sample, train
+from genfast.commands import bench, export, sample, train, train_pixelcnn
+from genfast.demo import digits
 
 _FAILED = 1
 _BAD_INPUT = 2
@@ -22,7 +23,9 @@ _PIPE_CLOSED = 141  # and of one whose reader went away
 
 Command: TypeAlias = (
     Annotated[demo.Demo, tyro.conf.subcommand("demo")]
+    | Annotated[digits.DemoDigits, tyro.conf.subcommand("demo digits")]
     | Annotated[train.TrainSequence, tyro.conf.subcommand("train sequence")]
+    | Annotated[train_pixelcnn.TrainPixelCNN, tyro.conf.subcommand("train pixelcnn")]
     | Annotated[sample.Sample, tyro.conf.subcommand("sample")]
     | Annotated[export.Export, tyro.conf.subcommand("export")]
     | Annotated[bench.Bench, tyro.conf.subcommand("bench")]
@@ -31,7 +34,9 @@ Command: TypeAlias = (
 # Whose `run` does what the options ask for.
 _MODULES: dict[type, ModuleType] = {
     demo.Demo: demo,
+    digits.DemoDigits: digits,
     train.TrainSequence: train,
+    train_pixelcnn.TrainPixelCNN: train_pixelcnn,
     sample.Sample: sample,
     export.Export: export,
     bench.Bench: bench,
@@ -86,16 +91,19 @@ def _parse(arguments: Sequence[str]) -> Any:
 
 
 def _joined(arguments: Sequence[str]) -> list[str]:
-    """`train` and the kind of model behind it are one command to tyro."""
+    """`train` and the kind of model behind it are one command to tyro, and so is `demo digits`."""
     first, *rest = arguments or [""]
-    if first != "train":
+    if first not in ("demo", "train"):
         return list(arguments)
     if rest[:1] and not rest[0].startswith("-"):
-        return [f"train {rest[0]}", *rest[1:]]
+        return [f"{first} {rest[0]}", *rest[1:]]
+    if first == "demo":
+        return list(arguments)
     if set(rest) & {"-h", "--help"}:
-        return ["train sequence", *rest]
+        return ["--help"]
     raise ValueError(
-        "train must be followed by what is trained: train sequence (see genfast --help)"
+        "train must be followed by what is trained: train sequence or train pixelcnn "
+        "(see genfast --help)"
     )
 
 

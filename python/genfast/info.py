@@ -41,7 +41,8 @@ def lines() -> list[str]:
         f"threads: {torch.get_num_threads()} (torch.get_num_threads()), "
         f"{os.cpu_count()} processors, {platform.machine()}, {platform.system()}",
         f"for export: {_versions('onnx', 'onnxruntime', 'onnxruntime-gpu')}",
-        f"for files and pictures: {_versions('safetensors', 'huggingface_hub', 'matplotlib')}",
+        f"for files: {_versions('safetensors', 'huggingface_hub')}",
+        f"for pictures: {_versions('pillow', 'matplotlib', 'scikit-learn')}",
         f"for training on several devices: {_versions('accelerate')}",
     ]
 

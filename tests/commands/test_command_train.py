@@ -66,7 +66,7 @@ def test_files_are_joined_in_order(text: Path, tmp_path: Path, genfast_command: 
     other.write_text("Zebras!")
     genfast_command("train", "sequence", other, text, "--out", tmp_path / "run", *SMALL)
     record = json.loads((tmp_path / "run" / "run.json").read_text())
-    assert record["text_bytes"] == 7 + text.stat().st_size
+    assert record["data_bytes"] == 7 + text.stat().st_size
     assert "Z" in genfast.load(tmp_path / "run").symbols.characters
 
 
@@ -156,7 +156,7 @@ def test_resume_refuses_another_text(run: Path, text: Path, refused: Command) ->
     """Of the same length, too."""
     text.write_text(text.read_text()[::-1])
     line = refused("train", "sequence", text, "--out", run, *SMALL, "--resume")
-    assert "text was 2040 bytes of sha256" in line
+    assert "data was 2040 bytes of sha256" in line
 
 
 def test_resume_takes_the_same_text_from_elsewhere(

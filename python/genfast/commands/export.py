@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 import tyro
 
 from genfast.commands.checks import check_free
+from genfast.commands.sample_images import draws_images
 from genfast.commands.texts import stop_symbol
 from genfast.models.registry import load
 
@@ -51,6 +52,8 @@ def run(options: Export) -> None:
 
     check_free("export", options.folders())
     model = load(options.run)
+    if options.stop is not None and draws_images(model):
+        raise ValueError("export: stop is no option for a model of images")
     report = export(
         model,
         options.name,

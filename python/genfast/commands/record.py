@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -12,7 +12,7 @@ from typing import Any
 __all__ = ["RECORD", "Record"]
 
 RECORD = "run.json"
-_FORMAT = 1
+_FORMAT = 2
 
 
 @dataclass(frozen=True)
@@ -22,23 +22,27 @@ class Record:
     Attributes:
         command: Which command trains.
         arguments: Its options, as JSON.
-        text_sha256: Of the text that it reads, in hexadecimal.
-        text_bytes: Length of that text.
+        data_sha256: Of the text or the images that it trains on, in hexadecimal.
+        data_bytes: Their length.
         format: Of the file.
     """
 
     command: str
     arguments: Mapping[str, Any]
-    text_sha256: str
-    text_bytes: int
+    data_sha256: str
+    data_bytes: int
     format: int = _FORMAT
 
     @classmethod
-    def of(cls, command: str, arguments: Mapping[str, Any], text: bytes) -> Record:
-        """The record of a run that is about to begin or to go on."""
+    def of(cls, command: str, arguments: Mapping[str, Any], data: Iterable[bytes]) -> Record:
+        """The record of a run that is about to begin or to go on; its data piece by piece."""
         # Through JSON and back, so that a record just made equals one that was read.
         plain = json.loads(json.dumps(dict(arguments)))
-        return cls(command, plain, sha256(text).hexdigest(), len(text))
+        digest, length = sha256(), 0
+        for piece in data:
+            digest.update(piece)
+            length += len(piece)
+        return cls(command, plain, digest.hexdigest(), length)
 
     def keep(self, folder: Path) -> bool:
         """Writes the record, or compares it with the one that is there.
@@ -86,13 +90,13 @@ class Record:
         return [
             ("format", there.format, self.format),
             ("command", there.command, self.command),
-            ("text", there._text, self._text),
+            ("data", there._data, self._data),
             *((name, old.get(name), self.arguments.get(name)) for name in names),
         ]
 
     @property
-    def _text(self) -> str:
-        return f"{self.text_bytes} bytes of sha256 {str(self.text_sha256)[:12]}..."
+    def _data(self) -> str:
+        return f"{self.data_bytes} bytes of sha256 {str(self.data_sha256)[:12]}..."
 
 
 def _shown(value: object) -> str:

@@ -15,11 +15,14 @@ import tyro
 from torch import Tensor
 
 from genfast.commands.checks import check_seed, check_whole
+from genfast.commands.sample_images import draws_images, write_images
 from genfast.commands.texts import Writer, encode, raw, stop_symbol
 from genfast.files.atomic import write_bytes
 from genfast.models.registry import load
 
 __all__ = ["Sample", "run"]
+
+_LENGTH = 500
 
 
 @dataclass(frozen=True)
@@ -28,10 +31,10 @@ class Sample:
 
     run: tyro.conf.Positional[Annotated[str, tyro.conf.arg(metavar="RUN")]]
     """Its folder, or hf://owner/name."""
-    length: int = 500
-    """Symbols to draw: characters, or bytes."""
+    length: int | None = None
+    """Symbols to draw, characters or bytes; 500 unless told."""
     temperature: float = 1.0
-    """Lower is more careful; 0 takes the likeliest symbol each time."""
+    """Lower is more careful; 0 takes the likeliest symbol or level each time."""
     top_k: int | None = None
     """Draw among so many of the likeliest symbols."""
     top_p: float | None = None
@@ -46,8 +49,10 @@ class Sample:
     """End a sample behind this symbol."""
     num: int = 1
     """Samples to draw."""
+    classes: str | None = None
+    """Labels to draw images of, in turn: 0,1,2; else all that the model knows."""
     out: Path | None = None
-    """A file to write, in place of the terminal."""
+    """A file to write, in place of the terminal: text; for images FILE.png or FILE.npy."""
     backend: Literal["auto", "cpu", "reference", "onnx"] = "auto"
     """What draws; onnx is ONNX Runtime and needs an exported folder."""
 
@@ -66,7 +71,13 @@ def run(options: Sample) -> None:
         OSError: There is no such folder, or the file cannot be written.
     """
     options.check()
-    drawing = _Drawing.of(options, load(options.run))
+    model = load(options.run)
+    seed = secrets.randbits(63) if options.seed is None else options.seed
+    _check_kind(options, images=draws_images(model))
+    if draws_images(model):
+        write_images(options, model, seed)
+        return
+    drawing = _Drawing.of(options, model, seed)
     if options.out is not None:
         write_bytes(options.out, drawing.file())
         noun = "sample" if options.num == 1 else "samples"
@@ -75,6 +86,17 @@ def run(options: Sample) -> None:
     drawing.show()
     if options.seed is None:
         print(f"genfast: drawn with --seed {drawing.seed}", file=sys.stderr)
+
+
+def _check_kind(options: Sample, *, images: bool) -> None:
+    """ValueError for an option that the other kind of models has."""
+    text = {"length": options.length, "prompt": options.prompt or None, "stop": options.stop}
+    for name, value in (text if images else {"classes": options.classes}).items():
+        if value is not None:
+            kind = "images" if images else "text"
+            raise ValueError(
+                f"sample: {name} is no option for a model of {kind}, got {value!r:.80}"
+            )
 
 
 @dataclass(frozen=True)
@@ -88,10 +110,9 @@ class _Drawing:
     seed: int
 
     @classmethod
-    def of(cls, options: Sample, model: Any) -> _Drawing:
+    def of(cls, options: Sample, model: Any, seed: int) -> _Drawing:
         prompt = encode(model, "sample: prompt", options.prompt)
         stop = stop_symbol(model, "sample: stop", options.stop)
-        seed = secrets.randbits(63) if options.seed is None else options.seed
         return cls(options, model, prompt, stop, seed)
 
     def show(self) -> None:
@@ -115,6 +136,11 @@ class _Drawing:
             texts.append(text if self.options.num == 1 else f"{self._title(i)}\n".encode() + text)
         return b"\n".join(texts)
 
+    @property
+    def length(self) -> int:
+        """Symbols to draw."""
+        return _LENGTH if self.options.length is None else self.options.length
+
     def _title(self, i: int) -> str:
         index = self.options.index + i
         return f"--- sample {i + 1} of {self.options.num}: seed {self.seed}, index {index} ---"
@@ -127,7 +153,7 @@ class _Drawing:
                 **self._arguments(1) | {"index": self.options.index + i},
                 backend=self.options.backend,
             )
-            yield self._until_stop(islice(sites, self.options.length))
+            yield self._until_stop(islice(sites, self.length))
 
     def _until_stop(self, sites: Iterator[Tensor]) -> Iterator[Tensor]:
         for values in sites:
@@ -140,10 +166,10 @@ class _Drawing:
         options = self.options
         arguments = self._arguments(options.num) | {"stop": self.stop}
         if options.backend == "onnx":
-            values, lengths = _by_onnx(options, arguments)
+            values, lengths = _by_onnx(options, self.length, arguments)
         else:
             drawn = self.model.sample(
-                options.num, options.length, **arguments, backend=options.backend
+                options.num, self.length, **arguments, backend=options.backend
             )
             values, lengths = drawn.values, drawn.lengths
         for row, length in zip(values, lengths.tolist(), strict=True):
@@ -161,11 +187,11 @@ class _Drawing:
         }
 
 
-def _by_onnx(options: Sample, arguments: dict[str, Any]) -> tuple[Tensor, Tensor]:
+def _by_onnx(options: Sample, length: int, arguments: dict[str, Any]) -> tuple[Tensor, Tensor]:
     """What the exported sampler draws: values (N, T) and lengths (N,)."""
     from genfast.runtime import Sampler
 
     if arguments["prompt"] is not None:
         arguments = arguments | {"prompt": arguments["prompt"].numpy()}
-    drawn = Sampler(options.run).sample(options.num, options.length, **arguments)
+    drawn = Sampler(options.run).sample(options.num, length, **arguments)
     return torch.from_numpy(drawn.values), torch.from_numpy(drawn.lengths)

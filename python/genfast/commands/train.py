@@ -2,39 +2,32 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import torch
 import tyro
 from torch import Tensor
 
-from genfast.commands.checks import (
-    check_above,
-    check_free,
-    check_least,
-    check_seed,
-    check_share,
-    check_whole,
-)
+from genfast.commands.checks import check_free
 from genfast.commands.record import Record
+from genfast.commands.runs import check_training, leads, limits, machine, new_model
 from genfast.commands.texts import raw
 from genfast.data import Symbols, random_windows, read_symbols, split_tokens
 from genfast.demo.measure import bits_per_symbol, stretches
 from genfast.files.loading import read_saved
 from genfast.heads import Categorical
 from genfast.models import SequenceModel
-from genfast.random import fold
 from genfast.training import History, fit
 
 __all__ = ["TrainSequence", "run"]
 
 _STEPS = 2000
 _BETAS = (0.9, 0.99)
-_COUNTS = ("width", "depth", "embedding_width", "window", "batch_size", "accumulate")
-_OPTIONAL_COUNTS = ("steps", "evaluate_every", "patience")
+_COUNTS = (
+    *("width", "depth", "embedding_width", "window", "batch_size", "accumulate"),
+    *("steps", "evaluate_every", "patience"),
+)
 # Held-out symbols that are measured during training; the whole part is measured at its end.
 _MEASURED = 65536
 
@@ -94,18 +87,9 @@ class TrainSequence:
         """Raises ValueError for a number that is out of range, before anything is read."""
         if not self.files:
             raise ValueError("train: FILE... must name at least one text file, got none")
-        for name in (*_COUNTS, *_OPTIONAL_COUNTS):
-            check_whole("train", name, getattr(self, name))
-        for name in ("lr", "seconds"):
-            check_above("train", name, getattr(self, name))
-        check_least("train", "checkpoint_every", self.checkpoint_every)
-        for name in ("held_out", "ema"):
-            check_share("train", name, getattr(self, name))
+        check_training(self, _COUNTS)
         if not 0 <= self.dropout < 1:
             raise ValueError(f"train: dropout must be at least 0 and below 1, got {self.dropout}")
-        check_seed("train", self.seed)
-        if self.device == "cuda" and not torch.cuda.is_available():
-            raise ValueError("train: device must be one that torch sees, got cuda")
 
     def recorded(self) -> dict[str, Any]:
         """The options that decide how the run ends."""
@@ -130,17 +114,16 @@ def run(options: TrainSequence) -> None:
         KeyboardInterrupt: Training was interrupted; its state is kept.
     """
     options.check()
-    leads = os.environ.get("RANK", "0") == "0"
-    if leads and not options.resume:
+    if leads() and not options.resume:
         check_free("train: without --resume", [options.out])
     symbols, tokens = read_symbols(options.files, options.symbols)
     train, held = _split(options, tokens)
     model = _model(options, symbols)
-    if leads:
-        record = Record.of("train sequence", options.recorded(), raw(symbols, tokens))
+    if leads():
+        record = Record.of("train sequence", options.recorded(), [raw(symbols, tokens)])
         _say_what_begins(options, model, len(tokens), there=record.keep(options.out))
     history = _fit(options, model, train, held)
-    if leads:
+    if leads():
         _finish(options, model, held, history)
     if history.stopped == "interrupted":
         raise KeyboardInterrupt
@@ -158,10 +141,9 @@ def _split(options: TrainSequence, tokens: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _model(options: TrainSequence, symbols: Symbols) -> SequenceModel:
-    on_gpu = options.device != "cpu" and torch.cuda.is_available()
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(fold(options.seed, "init"))
-        model = SequenceModel(
+    model: SequenceModel = new_model(
+        options,
+        lambda: SequenceModel(
             Categorical(len(symbols)),
             cell=options.cell,
             width=options.width,
@@ -169,8 +151,9 @@ def _model(options: TrainSequence, symbols: Symbols) -> SequenceModel:
             embedding_width=options.embedding_width,
             dropout=options.dropout,
             symbols=symbols,
-        )
-    return model.to("cuda" if on_gpu else "cpu")
+        ),
+    )
+    return model
 
 
 def _fit(options: TrainSequence, model: SequenceModel, train: Tensor, held: Tensor) -> History:
@@ -200,23 +183,14 @@ def _say_what_begins(
     names = ", ".join(map(str, options.files))
     unit, classes = _unit(options), model.head.classes
     weights = sum(p.numel() for p in model.parameters())
-    limits = ((options.longest, "steps"), (options.seconds, "seconds"))
-    long = [f"{limit:,.10g} {what}" for limit, what in limits if limit is not None]
+    long = limits(steps=options.longest, seconds=options.seconds)
     print(f"Text: {names}, {length:,} {unit}s, {classes} different ones.")
     print(f"Model: {options.cell.upper()} {options.depth}x{options.width}, {weights:,} weights.")
     print(
-        f"{'Going on with' if there else 'Training'} {options.out}: {' or '.join(long)} of "
-        f"{options.batch_size} x {options.window} {unit}s, on {_machine(model)}.",
+        f"{'Going on with' if there else 'Training'} {options.out}: {long} of "
+        f"{options.batch_size} x {options.window} {unit}s, on {machine(model)}.",
         flush=True,
     )
-
-
-def _machine(model: SequenceModel) -> str:
-    """What trains, in words."""
-    threads, processes = torch.get_num_threads(), int(os.environ.get("WORLD_SIZE", "1"))
-    on_cpu = model.readout.weight.device.type == "cpu"
-    words = f"{threads} thread{'s' * (threads > 1)}" if on_cpu else "a GPU"
-    return words if processes == 1 else f"{processes} processes, each on {words}"
 
 
 def _finish(options: TrainSequence, model: SequenceModel, held: Tensor, history: History) -> None:

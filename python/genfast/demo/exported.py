@@ -9,7 +9,7 @@ from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING
 
-from genfast.models import SequenceModel
+from genfast.models import PixelCNN, SequenceModel
 
 if TYPE_CHECKING:
     from genfast.exporting import Report
@@ -32,7 +32,7 @@ class Exported:
 
 
 def export_and_open(
-    model: SequenceModel, folder: Path, figures: Mapping[str, float]
+    model: SequenceModel | PixelCNN, folder: Path, figures: Mapping[str, float]
 ) -> Exported | None:
     """Saves the model in `folder/model`, exports it to `folder/sampler`, and says what came of it.
 

@@ -18,6 +18,8 @@ from genfast.random import uniforms
 if TYPE_CHECKING:
     from genfast.runtime import Sampler
 
+__all__ = ["Timing", "alternately", "compare", "settle"]
+
 _REPEATS = 5
 # Seconds; workers of the one before spin for some 50 ms, and nobody waits for longer than this.
 _LONGEST_SETTLE = 0.3
@@ -92,7 +94,7 @@ def compare(
     ]
     if sampler is not None:
         drawers.append(lambda: sampler.sample(n, length, **options))
-    compiled, plain, *rest = (s * 1e6 / values.numel() for s in _alternately(drawers))
+    compiled, plain, *rest = (s * 1e6 / values.numel() for s in alternately(drawers))
     exported = rest[0] if rest else None
     return Timing(n, values.numel(), differing, compiled, plain, loop.form, exported, others)
 
@@ -107,7 +109,7 @@ def settle() -> None:
             return
 
 
-def _alternately(drawers: list[Callable[[], object]]) -> list[float]:
+def alternately(drawers: list[Callable[[], object]]) -> list[float]:
     """Median seconds of each, taken in turns so that all meet the same machine."""
     seconds: list[list[float]] = [[] for _ in drawers]
     for _ in range(_REPEATS):
