@@ -89,14 +89,12 @@ static void compute(const SumArgs& sum, const float* weights, const float* bias,
       const float* input[rows];
       point<rows>(at, term->input.data, places, term->input.stride, input);
       int64_t k = 0;
-      for (; k + 2 <= term->width; k += 2, weights += 2 * vectors * kLanes) {
+      for (; rows > 1 && k + 2 <= term->width; k += 2, weights += 2 * vectors * kLanes) {
         multiply_one<rows, vectors>(input, k, weights, acc);
         multiply_one<rows, vectors>(input, k + 1, weights + vectors * kLanes, acc);
       }
-      if (k < term->width) {
+      for (; k < term->width; ++k, weights += vectors * kLanes)
         multiply_one<rows, vectors>(input, k, weights, acc);
-        weights += vectors * kLanes;
-      }
     } else if (term->kind == Term::kLook) {
       const float* column = term->table + at.packed;
 #pragma GCC unroll 12
