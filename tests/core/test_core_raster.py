@@ -179,3 +179,22 @@ def test_the_first_failure_names_row_and_site(core: Any, threads: int) -> None:
     session.bind(np.zeros((3, 36, 1), np.float32), np.zeros((3, 36, 1), np.int64), forced)
     with pytest.raises(FloatingPointError, match=r"row 2 at site 16 are \+inf"):
         session.advance(0, 36, threads)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("columns", [1, 3])
+def test_rows_that_begin_too_early_are_noticed(core: Any, kind: str, columns: int) -> None:
+    """The lag is the least: with one column less, bits differ behind a slow thread.
+
+    Planted races, so this stands beside the tests of threads, which the thread sanitizer runs.
+    Not where the other thread is kept from its core meanwhile, so there are some attempts.
+    """
+    net = Image(core, (7, 24), 5, **KINDS[kind])
+    whole = Drawing(net, 1).advance()
+
+    def early() -> Drawing:
+        done = Drawing(net, 1)
+        done.session._sabotage(columns=columns, thread=0, microseconds=200)
+        return done.advance(threads=2)
+
+    assert any(not early().same(whole) for _ in range(20))

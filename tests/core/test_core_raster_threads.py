@@ -51,24 +51,6 @@ def test_rows_wait_for_a_slow_thread_above(core: Any, kind: str, slow: int) -> N
     assert done.advance(threads=3).same(whole)
 
 
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("columns", [1, 3])
-def test_rows_that_begin_too_early_are_noticed_threads(core: Any, kind: str, columns: int) -> None:
-    """The lag is the least: with one column less, bits differ behind a slow thread.
-
-    Not where the other thread is kept from its core meanwhile, so there are some attempts.
-    """
-    net = Image(core, (7, 24), 5, **KINDS[kind])
-    whole = Drawing(net, 1).advance()
-
-    def early() -> Drawing:
-        done = Drawing(net, 1)
-        done.session._sabotage(columns=columns, thread=0, microseconds=200)
-        return done.advance(threads=2)
-
-    assert any(not early().same(whole) for _ in range(20))
-
-
 def test_failures_above_come_first(core: Any) -> None:
     """Row 2 of the image fails first in time, row 1 first in the order of sites."""
     p = core.Program("raster", 4, 24)
