@@ -17,6 +17,7 @@ set, or by a process group that the caller has begun.
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import cache
@@ -31,6 +32,8 @@ from genfast.training import rows
 from genfast.training.rows import Batch
 
 _GROUPS = count()
+# Of a tenth of a millisecond each, for a thread that mostly needs none.
+_MOST_WAITS = 10_000
 TrainingStep = Callable[[Batch, int], Mapping[str, Any]]
 
 
@@ -85,12 +88,12 @@ class Group(Processes):
     def share(self, numbers: Sequence[float]) -> Sequence[float]:
         sent = self._tensor(numbers)
         dist.broadcast(sent, src=0)
-        return list(sent.tolist())
+        return _received(sent)
 
     def sums(self, numbers: Sequence[float]) -> Sequence[float]:
         sent = self._tensor(numbers)
         dist.all_reduce(sent)
-        return list(sent.tolist())
+        return _received(sent)
 
     def mine(self, batch: Batch) -> tuple[Batch, bool]:
         start, stop = rows.bounds(rows.count(batch), self.size, self.rank)
@@ -114,6 +117,19 @@ class Group(Processes):
 
     def _tensor(self, numbers: Sequence[float]) -> torch.Tensor:
         return torch.tensor(numbers, dtype=torch.float64, device=self._wire)
+
+
+def _received(sent: torch.Tensor) -> list[float]:
+    """The numbers, once the backend's thread has let go of them.
+
+    It holds the tensor for a moment after the call has returned. Were it the last to let go while
+    Python ends, it would wait for Python's lock, and the process die by `std::terminate`.
+    """
+    for _ in range(_MOST_WAITS):
+        if sent._use_count() == 1:  # type: ignore[attr-defined]
+            break
+        time.sleep(1e-4)
+    return list(sent.tolist())
 
 
 class _Forward(nn.Module):
