@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from PIL import Image
 
 import genfast
 
@@ -80,14 +81,17 @@ def in_walk(walk: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> Iterator[P
 
 def test_every_block_is_run_here() -> None:
     """The first shell block installs and is run by .ci/run; a new block needs a test of its own."""
-    assert len(blocks("sh")) == 3
-    assert len(blocks("python")) == 5
+    assert len(blocks("sh")) == 4
+    assert len(blocks("python")) == 6
 
 
 def test_commands_of_the_walk_say_what_they_did(walk: dict[str, str]) -> None:
-    train, again, sample, export, onnx, torchrun = (
+    digits, grid, images, train, again, sample, export, onnx, torchrun = (
         said for line, said in walk.items() if line != "folder"
     )
+    assert "bits per dim of the 180 held-out images" in digits
+    assert grid == "grid.png: 64 images of runs/digits, seed 0\n"
+    assert "digits/1/model.onnx" in images
     assert "200 steps in" in train
     assert "bits per character of the held-out text" in train
     assert "Going on with runs/readme" in again
@@ -132,6 +136,18 @@ def test_the_runtime_draws_and_streams(in_walk: Path, capsys: pytest.CaptureFixt
     streamed = model.sample(1, 80, seed=0).values[0]
     text = f"{model.symbols.decode(drawn)}\n{model.symbols.decode(streamed)}"
     assert capsys.readouterr().out == text
+
+
+def test_images_from_python(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its own asserts hold: alone as in a batch, and completed as it was drawn."""
+    monkeypatch.chdir(tmp_path)
+    torch.manual_seed(0)
+    run(block("PixelCNN("))
+
+
+def test_the_grid_is_a_picture(in_walk: Path) -> None:
+    with Image.open("grid.png") as grid:
+        assert min(grid.size) >= 8 * 8
 
 
 def test_from_python(in_walk: Path) -> None:

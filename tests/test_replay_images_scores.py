@@ -32,9 +32,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
 }
 
 
-def model_of(
-    shape: tuple[int, int, int] = (2, 4, 5), levels: int = 7, **options: Any
-) -> PixelCNN:
+def model_of(shape: tuple[int, int, int] = (2, 4, 5), levels: int = 7, **options: Any) -> PixelCNN:
     torch.manual_seed(0)
     model = PixelCNN(shape, levels, **({"width": 7, "depth": 2} | options))
     # Scores as wide as those of a trained model.
@@ -105,7 +103,7 @@ def test_one_wrong_weight_is_found(monkeypatch: Any, name: str) -> None:
     monkeypatch.setitem(
         compiled_module._KEPT, model, Compiled(kept.program, kept.executor, compiled(model).key)
     )
-    with pytest.raises(AssertionError, match=r"replay: row \d, y \d, x \d, channel \d: score of cl"):
+    with pytest.raises(AssertionError, match=r"replay: row \d, y \d, x \d, channel \d: score"):
         replay_images(model, N, whole=False, **OPTIONS[name])
 
 

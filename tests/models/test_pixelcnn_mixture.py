@@ -101,5 +101,5 @@ def test_a_saved_model_is_the_same(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("head", [LogisticMixture(8, 2, 1), LogisticMixture(7, 2, 3)], ids=str)
 def test_heads_of_other_pixels_are_refused(head: LogisticMixture) -> None:
-    with pytest.raises(ValueError, match="PixelCNN: head must be .* of 8 levels and 3 channels"):
+    with pytest.raises(ValueError, match=r"PixelCNN: head must be .* of 8 levels and 3 channels"):
         PixelCNN((3, 2, 2), 8, width=3, depth=1, head=head)
