@@ -63,10 +63,16 @@ ARGUMENTS: list[tuple[dict[str, Any], str]] = [
     ({"head": {"class": "Categorical", "classes": 2**24}}, "must be .16777217, 5., got .8, 5."),
     ({"head": {"class": "Categorical", "classes": False}}, "classes must be an integer, got False"),
     ({"head": {"class": "Categorical"}}, "Categorical: config must have the keys"),
-    ({"head": {"class": "Pickle", "classes": 7}}, "class must be one of Categorical, got 'Pickle'"),
+    (
+        {"head": {"class": "Pickle", "classes": 7}},
+        "class must be one of Categorical, LogisticMixture, got 'Pickle'",
+    ),
     ({"head": {"class": ["Categorical"], "classes": 7}}, "class must be one of Categorical"),
-    ({"head": "Categorical"}, "class must be one of Categorical, got 'Categorical'"),
-    ({"head": None}, "class must be one of Categorical, got None"),
+    (
+        {"head": "Categorical"},
+        "class must be one of Categorical, LogisticMixture, got 'Categorical'",
+    ),
+    ({"head": None}, "class must be one of Categorical, LogisticMixture, got None"),
     ({"cell": "rnn"}, "cell must be 'lstm' or 'gru', got 'rnn'"),
     ({"cell": ["lstm"]}, "cell must be 'lstm' or 'gru'"),
     ({"cell": "gru"}, r"rnn.weight_ih_l0 must be \(15, 5\), got \(20, 5\)"),
@@ -99,7 +105,10 @@ def test_missing_argument(saved: Path) -> None:
 
 
 METADATA: list[tuple[dict[str, Any], str]] = [
-    ({"class": "Foo"}, r"class must be one of SequenceModel.* \(see genfast.register\), got 'Foo'"),
+    (
+        {"class": "Foo"},
+        r"class must be one of PixelCNN, SequenceModel \(see genfast.register\), got 'Foo'",
+    ),
     ({"class": "os.system"}, "class must be one of"),
     ({"class": ""}, "class must be one of"),
     ({"class": 5}, "its metadata must be strings by name"),

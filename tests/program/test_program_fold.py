@@ -118,7 +118,7 @@ def test_tables_of_a_number_are_folded_only_while_they_are_small(
     code = [
         Sum((h,), (Mat(weights(2, width, 1), e[0, -1]),), None, "tanh"),
         Sum((out,), (Mat(weights(4, classes, width), h.here),)),
-        Draw(x, out.here),
+        Draw((x,), out.here),
         Sum((e,), (Look(weights(1, classes + 1, 1), x.here),)),
     ]
     assert ("e" not in Program("raster", code, (4, 5)).optimized().writers) == folded
