@@ -151,7 +151,7 @@ static float log_prob(const float* scores, int32_t classes, int32_t symbol, floa
 // Weights of one row, exp(score - max) of what is kept, or the symbol itself where nothing is left
 // to chance (-1 if the row draws).
 static int32_t prepare(DrawArgs& draw, int32_t row, float* weights, float* scratch) {
-  const float* scores = draw.scores.data + row * draw.scores.stride;
+  const float* scores = draw.scores + row * draw.scores_stride;
   const int32_t classes = draw.classes;
   const float temperature = draw.temperature[row];
   float greatest;
@@ -196,7 +196,7 @@ static void draw_categorical(DrawArgs& draw) {
       draw.symbols[0][row + r] = symbols[r];
       draw.values[(row + r) * draw.values_stride] = symbols[r];
       if (draw.log_probs == nullptr) continue;
-      const float* scores = draw.scores.data + (row + r) * draw.scores.stride;
+      const float* scores = draw.scores + (row + r) * draw.scores_stride;
       draw.log_probs[(row + r) * draw.log_probs_stride] =
           log_prob(scores, draw.classes, symbols[r], scratch);
     }

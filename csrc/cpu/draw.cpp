@@ -15,7 +15,8 @@ bool Session::draw(Frame& frame, size_t index, Column column, int64_t y, int64_t
   const auto channels = static_cast<int64_t>(draw.targets.size());
   const int64_t value = column.index * program.values() + draw.first_value;
   DrawArgs args{};
-  args.scores = rows_of(frame, scores, y, x);
+  args.scores = floats(frame, scores, y, x);
+  args.scores_stride = layouts_[static_cast<size_t>(scores.buffer)].stride;
   args.classes =
       static_cast<int32_t>(program.buffers()[static_cast<size_t>(draw.targets[0])].vocabulary);
   args.mixtures = static_cast<int32_t>(draw.choices);
@@ -43,13 +44,14 @@ bool Session::draw(Frame& frame, size_t index, Column column, int64_t y, int64_t
   else
     executor_->kernels().draw_logistic_mixture(args);
   if (args.error == DrawError::kNone) return true;
-  frame.failure = {args.error, column.position, args.error_row};
+  if (frame.failure.error == DrawError::kNone || column.position < frame.failure.position)
+    frame.failure = {args.error, column.position, args.error_row};
   return false;
 }
 
 void Session::copy_scores(const program::Instruction& draw, const DrawArgs& args, int64_t column) {
   for (int64_t row = args.row_begin; row < args.row_end; ++row) {
-    const float* from = args.scores.data + row * args.scores.stride;
+    const float* from = args.scores + row * args.scores_stride;
     const int64_t place =
         (row * bound_.columns + column) * executor_->program().draws() + draw.number;
     std::copy(from, from + bound_.parameters, bound_.scores + place * bound_.parameters);

@@ -11,9 +11,11 @@ inline constexpr int kMaxRows = 12;
 
 // A tile of rows x vectors of pre-activations: where its rows and its vectors lie.
 struct Tile {
-  int64_t first[2];             // place of the first row, by Places; the others follow,
-  bool wraps;                   // but in buffers of one slot where the tile spans columns:
-  int64_t one_slot[kMaxRows];   // there these are the places
+  int flight;                   // row in flight of the first row of the tile,
+  int64_t first[2];             // and its place, by Places;
+  bool follow[2];               // by Places, whether all rows are in that flight, each a place on;
+  int flights[kMaxRows];        // where not,
+  int64_t place[2][kMaxRows];   // these say where they are
   int64_t offset[kMaxVectors];  // of each vector, in a row in the order of the program
   int64_t unit;                 // first unit
   int64_t packed;               // first pre-activation, in packed order
@@ -23,8 +25,17 @@ struct Tile {
   void (*finish)(const SumArgs&, const Tile&);
 };
 
-static inline int64_t place_of(const Tile& at, Places places, int r) {
-  return places == kOneSlot && at.wraps ? at.one_slot[r] : at.first[places] + r;
+// Row r of a tile.
+template <typename Float>
+static inline Float* row_of(
+    const Tile& at,
+    Float* const* data,
+    Places places,
+    int64_t stride,
+    int r) {
+  if (__builtin_expect(at.follow[places], true))
+    return data[at.flight] + (at.first[places] + r) * stride;
+  return data[at.flights[r]] + at.place[places][r] * stride;
 }
 
 // One group of a tile in one row: units unit .. unit + lanes.
@@ -35,13 +46,13 @@ struct Group {
 };
 
 static inline Vec read(const Rows& from, const Group& at, int64_t offset = 0) {
-  return load(from.data + place_of(at.tile, from.places, at.row) * from.stride + offset + at.unit);
+  return load(row_of(at.tile, from.data, from.places, from.stride, at.row) + offset + at.unit);
 }
 
 static inline Vec gate(const float* a, int index) { return load(a + index * kLanes); }
 
 static inline void write(const Target& to, const Group& at, Vec y) {
-  store(to.data + place_of(at.tile, to.places, at.row) * to.stride + at.unit, y);
+  store(row_of(at.tile, to.data, to.places, to.stride, at.row) + at.unit, y);
 }
 
 // Epilogues but none and relu, which tiles finish in registers.

@@ -63,17 +63,18 @@ Layout layout_of(
     return layout;
   }
   layout.up = reach.up;
-  layout.row_mask = ring(reach.up + flight) - 1;
+  layout.ring_rows = reach.up + flight;
   if (phase == Phase::kRow || reach.up + reach.left + reach.right > 0) {
     layout.column_mask = -1;
     layout.left = reach.left;
     layout.row_slots = static_cast<int32_t>(reach.left + program.columns() + reach.right);
   } else if (flight > 1) {
-    // Threads write the slots of different rows: far enough apart not to be fetched ahead together.
-    constexpr int64_t kApart = 512;
+    // Threads write the slots of different rows: far enough apart not to be fetched ahead together,
+    // and 36 lines, so that those of one thread lie in cache sets of their own.
+    constexpr int64_t kApart = 576;
     layout.row_slots = static_cast<int32_t>((kApart + layout.stride - 1) / layout.stride);
   }
-  layout.slots = (layout.row_mask + 1) * layout.row_slots;
+  layout.slots = layout.ring_rows * layout.row_slots;
   return layout;
 }
 
@@ -139,6 +140,13 @@ std::vector<Layout> Executor::layouts(int flight) const {
   for (size_t i = 0; i < program_->buffers().size(); ++i)
     layouts.push_back(layout_of(*program_, program_->buffers()[i], reach[i], flight));
   return layouts;
+}
+
+int64_t Executor::row_bytes() const {
+  int64_t total = 0;
+  for (size_t i = 0; i < layouts_.size(); ++i)
+    if (homes_[i] == i) total += layouts_[i].row_slots * layouts_[i].stride * 4;
+  return total;
 }
 
 size_t Executor::packed_bytes() const {

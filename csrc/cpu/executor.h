@@ -23,16 +23,19 @@ namespace genfast::cpu {
 //
 // Above the image a reader meets slots that hold the border until its own row reaches them.
 struct Layout {
-  int32_t row_mask = 0;     // ring of rows, a power of two, less one
-  int32_t column_mask = 0;  // ring of columns likewise; 0: one slot; -1: a slot a column
+  int32_t ring_rows = 1;
+  int32_t column_mask = 0;  // ring of columns, a power of two, less one; 0: one slot; -1: one each
   int32_t row_slots = 1;    // slots of one row
   int32_t left = 0;         // border columns before column 0
   int32_t up = 0;           // earlier rows that somebody reads
   int32_t slots = 1;
   int64_t stride = 0;  // floats a row of the batch; symbols: 1
 
-  int64_t slot(int64_t y, int64_t x) const {
-    return (y & row_mask) * row_slots + left + (x & column_mask);
+  int64_t slot(int64_t y, int64_t x) const { return row(y) * row_slots + left + (x & column_mask); }
+  // Where a row lies in the ring; those above the image have places, too.
+  int64_t row(int64_t y) const {
+    const int64_t rest = y % ring_rows;
+    return rest < 0 ? rest + ring_rows : rest;
   }
   bool raster_columns() const { return column_mask == -1; }
 };
@@ -46,6 +49,8 @@ class Executor {
   // Of one row of an image at a time, or of `flight` rows begun and not finished.
   const std::vector<Layout>& layouts() const { return layouts_; }
   std::vector<Layout> layouts(int flight) const;
+  // What one more row in flight keeps, of one image.
+  int64_t row_bytes() const;
   const PackedSum& packed(size_t instruction) const { return packed_[instruction]; }
   // Of a raster: the sum behind this one that is its relu, stored with it; or -1.
   int relu_of(size_t instruction) const { return relu_of_[instruction]; }

@@ -73,7 +73,7 @@ bool Session::by_units(int threads) const {
 
 Session::Frame Session::make_frame(int thread, int threads) const {
   const bool units = by_units(threads);
-  const bool all_rows = units || wavefront_;
+  const bool all_rows = units || plan_.wavefront;
   const auto batch = static_cast<int32_t>(batch_);
   const program::Program& program = executor_->program();
   Frame frame;
@@ -135,7 +135,7 @@ std::vector<bool> Session::meets() const {
 
 void Session::add_raster_code(Frame* frame) const {
   const std::vector<program::Instruction>& all = executor_->program().instructions();
-  Stretch stretch;
+  Segment segment;
   for (size_t i = 0; i < all.size(); ++i) {
     if (all[i].op == Op::kInput || all[i].phase == program::Phase::kStart) continue;
     Code& code = all[i].phase == program::Phase::kRow ? frame->row_code : frame->site_code;
@@ -144,28 +144,32 @@ void Session::add_raster_code(Frame* frame) const {
       code.sums.push_back(frame->sums[i]);
     }
     if (all[i].op != Op::kDraw) continue;
-    stretch.end = static_cast<int32_t>(code.sums.size());
-    stretch.draw = static_cast<int64_t>(i);
-    frame->stretches.push_back(stretch);
-    stretch = {stretch.end, stretch.end, -1};
+    segment.end = static_cast<int32_t>(code.sums.size());
+    segment.draw = static_cast<int64_t>(i);
+    frame->segments.push_back(segment);
+    segment = {segment.end, segment.end, -1};
   }
-  stretch.end = static_cast<int32_t>(frame->site_code.sums.size());
-  frame->stretches.push_back(stretch);
-  frame->reached.assign(frame->row_code.sums.size(), 0);
+  segment.end = static_cast<int32_t>(frame->site_code.sums.size());
+  frame->segments.push_back(segment);
+  frame->lanes = std::make_unique<Lane[]>(static_cast<size_t>(plan_.flight));
+  for (int f = 0; f < plan_.flight; ++f) {
+    frame->lanes[static_cast<size_t>(f)].flight = f;
+    frame->lanes[static_cast<size_t>(f)].reached.resize(frame->row_code.sums.size());
+  }
 }
 
 void Session::prepare_frames(int threads) {
-  const int rows_at_once = wavefront_threads(threads);
-  const int wanted = rows_at_once > 1 ? rows_at_once
-                     : by_units(threads)
-                         ? threads
-                         : static_cast<int>(std::clamp<int64_t>(batch_, 1, threads));
-  if (static_cast<int>(frames_.size()) == wanted && wavefront_ == (rows_at_once > 1)) return;
-  if (is_raster()) lay_out(std::max(flight_, rows_at_once), rows_at_once > 1 ? 1 : wanted);
-  wavefront_ = rows_at_once > 1;
+  const Plan wanted = plan(threads);
+  if (wanted == plan_ && !frames_.empty()) return;
+  if (is_raster()) {
+    const int rows = wanted.wavefront ? wanted.threads * wanted.flight : wanted.flight;
+    lay_out(std::max(flight_, rows), wanted.wavefront ? 1 : wanted.threads);
+  }
+  plan_ = wanted;
   frames_.clear();
-  for (int thread = 0; thread < wanted; ++thread) frames_.push_back(make_frame(thread, wanted));
-  barrier_ = by_units(wanted) ? std::make_unique<core::Barrier>(wanted) : nullptr;
+  for (int thread = 0; thread < wanted.threads; ++thread)
+    frames_.push_back(make_frame(thread, wanted.threads));
+  barrier_ = by_units(wanted.threads) ? std::make_unique<core::Barrier>(wanted.threads) : nullptr;
 }
 
 }  // namespace genfast::cpu

@@ -18,37 +18,46 @@ inline constexpr int kDrawScratchRows =
 
 enum class Epilogue : int32_t { kNone, kRelu, kTanh, kSigmoid, kGate, kLstm, kGru };
 
-// Columns of an image row that a kernel computes at once; a sequence has column 0.
-struct Span {
-  int32_t begin;
-  int32_t end;
+// Rows of an image that a kernel computes at once: those in flight.
+inline constexpr int kMaxFlight = 4;
+
+// Where a kernel computes: column `column` of a row in flight; a sequence has (0, 0) only.
+struct Position {
+  int32_t flight;
+  int32_t column;
 };
 
-// Where a batch's values lie: those of row r at column x start at `place` strides, place being r
-// for a buffer of one slot and x * batch + r for one that has a slot a column.
+struct Positions {
+  const Position* data;
+  int32_t count;
+};
+
+// Where a batch's values lie: of row f in flight, those of row r of the batch at column x start
+// `place` strides behind data[f], place being r for a buffer of one slot and x * batch + r for one
+// that has a slot a column.
 enum Places : int32_t { kOneSlot, kColumns };
 
 // Vectors that are read.
 struct Rows {
-  const float* data;
   int64_t stride;
   Places places;
+  const float* data[kMaxFlight];
 };
 
 // Vectors that are written, whole vectors of them.
 struct Target {
-  float* data;
   int64_t stride;
   Places places;
+  float* data[kMaxFlight];
 };
 
 // One term of a sum. A chain is bias, then the terms in order; all of it stays in registers.
 struct Term {
   enum Kind : int32_t { kMat, kLook, kAdd } kind;
-  int32_t width;           // kMat: k, the values of `input` used
-  Rows input;              // kMat, kAdd; of kLook: the places of its symbols
-  const int32_t* symbols;  // kLook
-  const float* table;      // kLook: [vocabulary + 1][packed width], in packed order
+  int32_t width;                       // kMat: k, the values of `input` used
+  const float* table;                  // kLook: [vocabulary + 1][packed width], in packed order
+  Rows input;                          // kMat, kAdd; of kLook: the places of its symbols
+  const int32_t* symbols[kMaxFlight];  // kLook
 };
 
 // Packed order of the pre-activations: groups of `lanes` units; in a group the gates one after the
@@ -69,8 +78,9 @@ struct SumArgs {
   Rows states[kMaxStates];  // lstm: c'; gru: rec, h'
   Target target;            // h or y
   Target cell;              // lstm: c
-  // Behind epilogue none: max(0, 0 + y), what the sum relu(y) that follows would write; or null.
+  // Behind epilogue none, if `relus`: max(0, 0 + y), what the sum relu(y) that follows would write.
   Target relu;
+  bool relus;
   int32_t batch;  // rows of a slot
   int32_t row_begin, row_end;
   int32_t panel_begin, panel_end;
@@ -81,7 +91,8 @@ struct SumArgs {
 enum class DrawError : int32_t { kNone, kNotANumber, kInfinite, kNothingLeft, kNotFinite };
 
 struct DrawArgs {
-  Rows scores;
+  const float* scores;  // row r at scores + r * scores_stride
+  int64_t scores_stride;
   int32_t classes;
   int32_t mixtures;       // components of a mixture; `classes` are the levels of each channel
   int32_t channels;       // symbols of a draw: uniforms, forced and values of a row stand together
@@ -107,8 +118,8 @@ struct DrawArgs {
 struct Kernels {
   const char* name;
   int32_t lanes;
-  // Each of `count` sums in turn, at all columns of the span.
-  void (*sums)(const SumArgs* sums, int32_t count, Span columns);
+  // Each of `count` sums in turn, at all positions.
+  void (*sums)(const SumArgs* sums, int32_t count, Positions at);
   void (*draw_categorical)(DrawArgs&);
   void (*draw_logistic_mixture)(DrawArgs&);
   // Uniforms `first .. first + count` of sample `index` under `seed`.

@@ -42,7 +42,7 @@ struct Mixture {
 static inline Mixture mixture_of(const DrawArgs& draw, int64_t row) {
   const int32_t k = draw.mixtures;
   const int32_t c = draw.channels;
-  const float* logits = draw.scores.data + row * draw.scores.stride;
+  const float* logits = draw.scores + row * draw.scores_stride;
   const float top = static_cast<float>(draw.classes - 1);
   return {
       logits,

@@ -3,8 +3,7 @@
 namespace genfast::cpu {
 namespace {
 
-// What a panel of a raster's weights may take of the first-level cache: each of its tiles meets all
-// of it.
+// What a tile's weights may take of the first-level cache: all tiles of a panel meet them.
 constexpr int64_t kPanelBytes = 20 << 10;
 
 // Vectors of a panel: whole groups, four where there are many (a tile of 6 x 4 fills the
@@ -19,7 +18,7 @@ int panel_vectors(int gates, int vectors) {
 // The same for a raster, whose threads share rows only; depth: k of all matrix terms.
 int raster_panel_vectors(int gates, int vectors, int64_t depth, int lanes) {
   const int64_t bytes = depth * 4 * lanes * static_cast<int64_t>(sizeof(float));
-  if (gates <= 2 && vectors > 2 && bytes > kPanelBytes) return 2;
+  if (gates <= 2 && vectors > 2 && (lanes < 16 || bytes > kPanelBytes)) return 2;
   if (gates > 1) return panel_vectors(gates, vectors);
   const int panels = (vectors + 3) / 4;
   return (vectors + panels - 1) / panels;

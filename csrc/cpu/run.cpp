@@ -36,14 +36,14 @@ int64_t Session::advance(
   check_advance(first, count, threads);
   poll_ = {&interrupted, Clock::now()};
   int64_t done = 0;
-  if (count > 0 && is_raster() && wavefront_threads(threads) > 1)
-    return advance_wavefront(first, count, threads);
+  if (count > 0 && plan(threads).wavefront) return advance_wavefront(first, count, threads);
   while (done < count && !poll_.interrupted) {
     const int64_t sites = std::min(pace_, count - done);
     const auto begun = Clock::now();
     prepare_frames(begun < alone_until_ ? 1 : threads);
     copy_symbols();
     poll_.inside_sites = sites == 1;
+    set_lanes();
     stop_at_.store(kNever, std::memory_order_relaxed);
     pristine_ = false;
     core::ThreadPool::instance().run(
@@ -77,7 +77,7 @@ void Session::run(int thread, int64_t first, int64_t count) {
   frame.failure = Failure{};
   if (!started_) phase(frame, {0, 0}, Phase::kStart);
   if (is_raster()) {
-    run_rows(frame, first, count);
+    run_rows(frame, {position_, position_ + count, first});
     return;
   }
   for (int64_t i = 0; i < count; ++i) {
@@ -119,9 +119,10 @@ bool Session::stopped(const Frame& frame) const {
 }
 
 void Session::sum(Frame& frame, size_t index, int64_t x, bool reverse) {
-  aim(&frame.sums[index], &frame.terms[index], index, 0, x, frame);
+  aim(&frame.sums[index], &frame.terms[index], index, {0, 0, x}, frame);
   frame.sums[index].reverse = reverse;
-  compute(frame, frame.sums[index], {0, 1});
+  constexpr Position here{0, 0};
+  compute(frame, frame.sums[index], {&here, 1});
 }
 
 // Points a sum at the values of column x of row y, of a raster at those of its column 0.
@@ -129,52 +130,49 @@ void Session::aim(
     SumArgs* args,
     std::vector<Term>* terms,
     size_t index,
-    int64_t y,
-    int64_t x,
+    Aim at,
     const Frame& frame) {
   const program::Instruction& instruction = executor_->program().instructions()[index];
   for (size_t t = 0; t < terms->size(); ++t) {
     const program::Ref& ref = instruction.terms[t].ref;
     Term& term = (*terms)[t];
     if (term.kind == Term::kLook) {
-      term.symbols = symbols(frame, ref, y, x);
+      term.symbols[at.flight] = symbols(frame, ref, at.y, at.x);
       term.input.places = places(ref.buffer);
     } else {
-      term.input = rows_of(frame, ref, y, x);
+      aim(&term.input, ref, at, frame);
     }
   }
   for (size_t s = 0; s < instruction.states.size(); ++s)
-    args->states[s] = rows_of(frame, instruction.states[s], y, x);
-  args->target = target_of(frame, instruction.targets[0], y, x);
-  if (instruction.targets.size() > 1) args->cell = target_of(frame, instruction.targets[1], y, x);
+    aim(&args->states[s], instruction.states[s], at, frame);
+  aim(&args->target, {instruction.targets[0], 0, 0}, at, frame);
+  if (instruction.targets.size() > 1) aim(&args->cell, {instruction.targets[1], 0, 0}, at, frame);
 }
+
+template <typename Values>
+void Session::aim(Values* values, const program::Ref& ref, Aim at, const Frame& frame) {
+  values->data[at.flight] = floats(frame, ref, at.y, at.x);
+  values->stride = layouts_[static_cast<size_t>(ref.buffer)].stride;
+  values->places = places(ref.buffer);
+}
+
+template void Session::aim(Target*, const program::Ref&, Aim, const Frame&);
 
 Places Session::places(int buffer) const {
   return layouts_[static_cast<size_t>(buffer)].raster_columns() ? kColumns : kOneSlot;
 }
 
-Rows Session::rows_of(const Frame& frame, const program::Ref& ref, int64_t y, int64_t x) {
-  const int64_t stride = layouts_[static_cast<size_t>(ref.buffer)].stride;
-  return {floats(frame, ref, y, x), stride, places(ref.buffer)};
-}
-
-Target Session::target_of(const Frame& frame, int buffer, int64_t y, int64_t x) {
-  const int64_t stride = layouts_[static_cast<size_t>(buffer)].stride;
-  return {floats(frame, {buffer, 0, 0}, y, x), stride, places(buffer)};
-}
-
 // One call of the kernel, or several where it takes long: a site left in its middle is computed
 // anew, to the same bits, because what it reads lies in other slots than what it writes.
-void Session::compute(const Frame& frame, const SumArgs& whole, Span columns) {
-  const int64_t rows =
-      static_cast<int64_t>(whole.row_end - whole.row_begin) * (columns.end - columns.begin);
+void Session::compute(const Frame& frame, const SumArgs& whole, Positions at) {
+  const int64_t rows = static_cast<int64_t>(whole.row_end - whole.row_begin) * at.count;
   const int64_t panel_work = rows * whole.depth * whole.vectors * executor_->kernels().lanes;
   const int64_t step = std::max<int64_t>(1, kPollWork / std::max<int64_t>(1, panel_work));
   for (int64_t begin = whole.panel_begin; begin < whole.panel_end; begin += step) {
     SumArgs part = whole;
     part.panel_begin = static_cast<int32_t>(begin);
     part.panel_end = static_cast<int32_t>(std::min<int64_t>(begin + step, whole.panel_end));
-    executor_->kernels().sums(&part, 1, columns);
+    executor_->kernels().sums(&part, 1, at);
     if (!poll_.inside_sites || part.panel_end == whole.panel_end) continue;
     if (frame.thread == 0 && poll()) stop_at_.store(frame.step + 1, std::memory_order_release);
     if (barrier_ == nullptr && stopped(frame)) return;

@@ -12,7 +12,9 @@ using core::require;
 using program::Kind;
 
 Session::Session(std::shared_ptr<const Executor> executor, int64_t batch)
-    : Session(std::move(executor), batch, 1, 1) {}
+    : Session(std::move(executor), batch, 1, 1) {
+  for (size_t i = 0; i < layouts_.size(); ++i) allocate(i);
+}
 
 Session::Session(std::shared_ptr<const Executor> executor, int64_t batch, int flight, int parts)
     : executor_(std::move(executor)),
@@ -22,16 +24,8 @@ Session::Session(std::shared_ptr<const Executor> executor, int64_t batch, int fl
       layouts_(executor_->layouts(flight)) {
   require(
       batch > 0 && batch < (int64_t{1} << 31), "Session: batch must be in [1, 2**31), got ", batch);
-  const std::vector<program::Buffer>& buffers = executor_->program().buffers();
-  for (size_t i = 0; i < buffers.size(); ++i) {
-    const Layout& layout = layouts_[i];
-    const size_t size = static_cast<size_t>(layout.slots * batch * layout.stride);
-    // A whole vector may be loaded behind the last row.
-    const bool own = buffers[i].kind == Kind::kF32 && executor_->home(i) == i;
-    floats_.emplace_back(own ? size + 16 : 0);
-    symbols_.emplace_back(buffers[i].kind == Kind::kSym ? size : 0);
-    fill_border(static_cast<int>(i), 0, batch);
-  }
+  floats_.resize(layouts_.size());
+  symbols_.resize(layouts_.size());
   const size_t rows = static_cast<size_t>(batch);
   temperature_.assign(rows, 1.0f);
   top_k_.assign(rows, 0);
@@ -39,6 +33,18 @@ Session::Session(std::shared_ptr<const Executor> executor, int64_t batch, int fl
 }
 
 Session::~Session() = default;
+
+void Session::allocate(size_t buffer) {
+  const Layout& layout = layouts_[buffer];
+  const size_t size = static_cast<size_t>(layout.slots * batch_ * layout.stride);
+  const bool symbols = executor_->program().buffers()[buffer].kind == Kind::kSym;
+  // A whole vector may be loaded behind the last row.
+  if (symbols)
+    symbols_[buffer] = core::Aligned<int32_t>(size);
+  else if (executor_->home(buffer) == buffer)
+    floats_[buffer] = core::Aligned<float>(size + 16);
+  fill_border(static_cast<int>(buffer), 0, batch_);
+}
 
 // Pointers that a row of the batch, counted from 0, is added to, as if there were one part.
 float* Session::floats(const Frame& frame, const program::Ref& ref, int64_t y, int64_t x) {

@@ -79,7 +79,8 @@ class Session {
   struct Failure;  // scores that cannot be drawn from
   struct StateHeader;
   struct Code;
-  struct Stretch;
+  struct Lane;
+  struct Segment;
   class Busy;  // refuses a second caller
 
   using Clock = std::chrono::steady_clock;
@@ -93,29 +94,39 @@ class Session {
     bool interrupted = false;
   };
 
-  // Sites finished by a thread, in the order of the image: every row above is finished, too.
-  struct alignas(64) Progress {
-    std::atomic<int64_t> sites{0};
-  };
-
   struct Column {
     int64_t index;     // of the bound arrays
     int64_t position;  // in the order
   };
 
-  // What one row of an image is to do.
-  struct Stripe {
+  // How the work is dealt.
+  struct Plan {
+    int threads = 1;
+    bool wavefront = false;    // threads share the rows of an image, and not those of the batch
+    int flight = 1;            // rows of an image that a thread draws at once
+    int64_t columns = 1;       // that row code waits for, to run them at once,
+    int64_t most_columns = 1;  // and that it runs at once
+    bool operator==(const Plan&) const = default;
+  };
+
+  // A place that sums are pointed at: column x of row y, which is a frame's row `flight`.
+  struct Aim {
+    int flight;
     int64_t y;
-    int64_t begin;  // columns
+    int64_t x;
+  };
+
+  // Sites of a run of a raster: which, and where the first stands in the bound arrays.
+  struct Stretch {
+    int64_t begin;
     int64_t end;
-    int64_t index;  // of column 0, in the bound arrays; it may lie before them
-    bool first;     // of the run: the rows above are finished
+    int64_t index;
   };
 
   Session(std::shared_ptr<const Executor> executor, int64_t batch, int flight, int parts);
   bool is_raster() const { return executor_->program().order() == program::Order::kRaster; }
   bool by_units(int threads) const;
-  int wavefront_threads(int threads) const;
+  Plan plan(int threads) const;
   void prepare_frames(int threads);
   Frame make_frame(int thread, int threads) const;
   void add_raster_code(Frame* frame) const;
@@ -130,41 +141,41 @@ class Session {
   void run(int thread, int64_t first, int64_t count);
   bool phase(Frame& frame, Column column, program::Phase phase);
   void sum(Frame& frame, size_t index, int64_t x, bool reverse);
-  void aim(
-      SumArgs* args,
-      std::vector<Term>* terms,
-      size_t index,
-      int64_t y,
-      int64_t x,
-      const Frame& frame);
-  void aim(Frame& frame, Code* code, int64_t y);
+  void aim(SumArgs* args, std::vector<Term>* terms, size_t index, Aim at, const Frame& frame);
+  template <typename Values>
+  void aim(Values* values, const program::Ref& ref, Aim at, const Frame& frame);
+  void aim(Frame& frame, Code* code, Aim at);
   Places places(int buffer) const;
-  Rows rows_of(const Frame& frame, const program::Ref& ref, int64_t y, int64_t x);
-  Target target_of(const Frame& frame, int buffer, int64_t y, int64_t x);
   void give_inputs(const Frame& frame, int64_t index, int64_t y, int64_t x, int64_t columns);
   void give_column(Frame& frame, Column column);
-  void run_rows(Frame& frame, int64_t first, int64_t count);
-  bool run_row(Frame& frame, const Stripe& stripe);
-  int64_t chunk(const Frame& frame) const;
-  bool row_code(Frame& frame, const Stripe& stripe, int64_t x);
-  bool site(Frame& frame, const Stripe& stripe, int64_t x);
-  bool sums(const Frame& frame, const SumArgs* all, int64_t count, Span columns);
+  void set_lanes();
+  void run_rows(Frame& frame, const Stretch& run);
+  void begin_row(Frame& frame, Lane& lane, int64_t y, const Stretch& run);
+  void end_row(Frame& frame, Lane& lane, const Stretch& run);
+  bool choose(Frame& frame);
+  bool row_code(Frame& frame);
+  bool site_code(Frame& frame);
+  void draw_lanes(Frame& frame, size_t index);
+  bool sums(const Frame& frame, const SumArgs* all, int64_t count);
   int64_t advance_wavefront(int64_t first, int64_t count, int threads);
-  int64_t finished_above(const Frame& frame, const Stripe& stripe, int64_t wanted);
-  bool halted(int64_t y) const;
-  void leave_rows(int64_t y);
-  void publish(const Frame& frame, int64_t sites);
-  int64_t settle(int64_t first, int64_t count);
+  int64_t rows_at_once() const;
+  Lane& lane_of(Frame& frame, int64_t y);
+  void wait(Frame& frame, int64_t waits);
+  int64_t finished_above(Frame& frame, const Lane& lane);
+  bool halted(const Frame& frame, int64_t y) const;
+  void leave_rows(Frame& frame, int64_t y);
+  int64_t settle(const Stretch& run);
   bool draw(Frame& frame, size_t index, Column column, int64_t y, int64_t x);
   void copy_scores(const program::Instruction& draw, const DrawArgs& args, int64_t column);
-  void compute(const Frame& frame, const SumArgs& whole, Span columns);
+  void compute(const Frame& frame, const SumArgs& whole, Positions at);
   bool stopped(const Frame& frame) const;
   bool poll();
   void throw_failure();
   uint64_t shape_hash() const;
   void clamp_symbols();
   void lay_out(int flight, int parts);
-  void copy_kept_to(Session* other) const;
+  void allocate(size_t buffer);
+  void copy_kept_to(Session* other, size_t buffer) const;
   void copy_row_to(Session* other, size_t buffer, int64_t y, int64_t row) const;
   int64_t offset(const Layout& layout, int64_t slot, int64_t row) const;
   size_t kept_bytes() const;
@@ -196,13 +207,13 @@ class Session {
   Bound bound_;
   std::map<int, const float*> inputs_;  // [N, C, width], by buffer
   std::vector<Frame> frames_;
+  int64_t first_row_ = 0;  // of the image, in this run
   std::unique_ptr<core::Barrier> barrier_;
   Clock::time_point alone_until_{};  // threads were kept waiting: one until then
   Poll poll_;
   std::atomic<int64_t> stop_at_{kNever};   // the step behind which a run ends early
-  bool wavefront_ = false;                 // frames are rows of the image, and not of the batch
-  int64_t lanes_ = 1;                      // of them, those that run
-  std::vector<Progress> progress_;         // one a frame
+  Plan plan_;                              // of the frames
+  std::atomic<int> drawing_{0};            // threads of a wavefront that have rows to draw
   std::atomic<int64_t> stop_row_{kNever};  // rows of the image from this one on are left
   Sabotage sabotage_;
   mutable std::atomic<bool> busy_{false};

@@ -116,8 +116,8 @@ std::string Session::state() const {
   const Busy busy(busy_);
   if (failed_) throw std::runtime_error("Session: a draw failed; there is no state to keep");
   if (flight_ > 1 || parts_ > 1) {
-    Session plain(executor_, batch_, 1, 1);
-    copy_kept_to(&plain);
+    Session plain(executor_, batch_);
+    for (size_t i = 0; i < layouts_.size(); ++i) copy_kept_to(&plain, i);
     plain.position_ = position_;
     return plain.state();
   }
@@ -184,7 +184,12 @@ void Session::lay_out(int flight, int parts) {
   if (flight == flight_ && pristine_) parts_ = parts;
   if (flight == flight_ && parts == parts_) return;
   Session other(executor_, batch_, flight, parts);
-  copy_kept_to(&other);
+  for (size_t i = 0; i < layouts_.size(); ++i) {
+    other.allocate(i);
+    copy_kept_to(&other, i);
+    floats_[i] = {};
+    symbols_[i] = {};
+  }
   floats_ = std::move(other.floats_);
   symbols_ = std::move(other.symbols_);
   layouts_ = std::move(other.layouts_);
@@ -194,11 +199,10 @@ void Session::lay_out(int flight, int parts) {
 }
 
 // The rows that somebody still reads, this one too; above the image they hold the border.
-void Session::copy_kept_to(Session* other) const {
+void Session::copy_kept_to(Session* other, size_t buffer) const {
   const int64_t y = is_raster() ? position_ / executor_->program().columns() : 0;
-  for (size_t i = 0; i < layouts_.size(); ++i)
-    for (int64_t row = 0; row < batch_ && executor_->home(i) == i; ++row)
-      for (int64_t at = y - layouts_[i].up; at <= y; ++at) copy_row_to(other, i, at, row);
+  for (int64_t row = 0; row < batch_ && executor_->home(buffer) == buffer; ++row)
+    for (int64_t at = y - layouts_[buffer].up; at <= y; ++at) copy_row_to(other, buffer, at, row);
 }
 
 void Session::copy_row_to(Session* other, size_t buffer, int64_t y, int64_t row) const {
@@ -207,8 +211,8 @@ void Session::copy_row_to(Session* other, size_t buffer, int64_t y, int64_t row)
   // A value of one slot a row has room behind it where rows are in flight.
   const int64_t slots = std::min(from.row_slots, to.row_slots);
   for (int64_t slot = 0; slot < slots; ++slot) {
-    const int64_t source = offset(from, (y & from.row_mask) * from.row_slots + slot, row);
-    const int64_t target = other->offset(to, (y & to.row_mask) * to.row_slots + slot, row);
+    const int64_t source = offset(from, from.row(y) * from.row_slots + slot, row);
+    const int64_t target = other->offset(to, to.row(y) * to.row_slots + slot, row);
     if (symbols_[buffer].size() > 0)
       other->symbols_[buffer][static_cast<size_t>(target)] =
           symbols_[buffer][static_cast<size_t>(source)];

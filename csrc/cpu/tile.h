@@ -21,30 +21,33 @@ static constexpr int rows_of_tile(int vectors) {
   return rows[vectors];
 }
 
-// Pointers to the rows of a tile, `unit` floats into each.
+// Pointers to the rows of a tile.
 template <int rows, typename Float>
 static inline void point(
     const Tile& at,
-    Float* data,
+    Float* const* data,
     Places places,
     int64_t stride,
     Float* (&pointers)[rows]) {
-  pointers[0] = data + at.first[places] * stride;
+  if (__builtin_expect(at.follow[places], true)) {
+    pointers[0] = data[at.flight] + at.first[places] * stride;
 #pragma GCC unroll 12
-  for (int r = 1; r < rows; ++r) pointers[r] = pointers[r - 1] + stride;
-  if (__builtin_expect(places == kOneSlot && at.wraps, false))
-    for (int r = 0; r < rows; ++r) pointers[r] = data + at.one_slot[r] * stride;
+    for (int r = 1; r < rows; ++r) pointers[r] = pointers[r - 1] + stride;
+    return;
+  }
+#pragma GCC unroll 12
+  for (int r = 0; r < rows; ++r) pointers[r] = data[at.flights[r]] + at.place[places][r] * stride;
 }
 
 // What no pre-activation is left to do for: written from the registers.
 template <int rows, int vectors>
 static inline void store_rows(const Target& target, const Tile& at, const Vec (&y)[rows][vectors]) {
   float* to[rows];
-  point<rows>(at, target.data + at.unit, target.places, target.stride, to);
+  point<rows>(at, target.data, target.places, target.stride, to);
 #pragma GCC unroll 12
   for (int r = 0; r < rows; ++r)
 #pragma GCC unroll 4
-    for (int v = 0; v < vectors; ++v) store(to[r] + v * kLanes, y[r][v]);
+    for (int v = 0; v < vectors; ++v) store(to[r] + at.unit + v * kLanes, y[r][v]);
 }
 
 template <int rows, int vectors>
@@ -62,10 +65,24 @@ static inline __attribute__((always_inline)) void multiply_one(
     const float* const (&input)[rows],
     int64_t k,
     const float* weights,
+    int64_t pair,
     Vec (&acc)[rows][vectors]) {
+  // The fewer of both stay in registers, the others come one by one: 3 x 4 and 6 x 2 fit sixteen.
+  if constexpr (rows < vectors) {
+    Vec x[rows];
+#pragma GCC unroll 12
+    for (int r = 0; r < rows; ++r) x[r] = broadcast(input[r][k]);
+#pragma GCC unroll 12
+    for (int v = 0; v < vectors; ++v) {
+      const Vec w = load(weights + v / 2 * pair + v % 2 * kLanes);
+#pragma GCC unroll 12
+      for (int r = 0; r < rows; ++r) acc[r][v] = fma(x[r], w, acc[r][v]);
+    }
+    return;
+  }
   Vec w[vectors];
 #pragma GCC unroll 12
-  for (int v = 0; v < vectors; ++v) w[v] = load(weights + v * kLanes);
+  for (int v = 0; v < vectors; ++v) w[v] = load(weights + v / 2 * pair + v % 2 * kLanes);
 #pragma GCC unroll 12
   for (int r = 0; r < rows; ++r) {
     const Vec x = broadcast(input[r][k]);
@@ -74,9 +91,20 @@ static inline __attribute__((always_inline)) void multiply_one(
   }
 }
 
-// One tile of a sum. weights: [k][vectors * lanes], bias: [vectors * lanes], of this panel.
+// Where the weights of a tile lie: those of k at data + k * step, its first two vectors there, the
+// next two `pair` behind: in the same panel, or in the next one.
+struct Weights {
+  const float* data;
+  int64_t step;
+  int64_t pair;
+};
+
+// One tile of a sum.
 template <int rows, int vectors>
-static void compute(const SumArgs& sum, const float* weights, const float* bias, Tile& at) {
+static void compute(const SumArgs& sum, const Weights& packed, const float* bias, const Tile& at) {
+  const float* weights = packed.data;
+  const int64_t step = packed.step;
+  const int64_t pair = packed.pair;
   Vec acc[rows][vectors];
 #pragma GCC unroll 12
   for (int r = 0; r < rows; ++r)
@@ -89,17 +117,18 @@ static void compute(const SumArgs& sum, const float* weights, const float* bias,
       const float* input[rows];
       point<rows>(at, term->input.data, places, term->input.stride, input);
       int64_t k = 0;
-      for (; rows > 1 && k + 2 <= term->width; k += 2, weights += 2 * vectors * kLanes) {
-        multiply_one<rows, vectors>(input, k, weights, acc);
-        multiply_one<rows, vectors>(input, k + 1, weights + vectors * kLanes, acc);
+      for (; rows > 1 && k + 2 <= term->width; k += 2, weights += 2 * step) {
+        multiply_one<rows, vectors>(input, k, weights, pair, acc);
+        multiply_one<rows, vectors>(input, k + 1, weights + step, pair, acc);
       }
-      for (; k < term->width; ++k, weights += vectors * kLanes)
-        multiply_one<rows, vectors>(input, k, weights, acc);
+      for (; k < term->width; ++k, weights += step)
+        multiply_one<rows, vectors>(input, k, weights, pair, acc);
     } else if (term->kind == Term::kLook) {
       const float* column = term->table + at.packed;
 #pragma GCC unroll 12
       for (int r = 0; r < rows; ++r) {
-        const float* row = column + term->symbols[place_of(at, places, r)] * sum.packed_width;
+        const int32_t symbol = *row_of(at, term->symbols, places, 1, r);
+        const float* row = column + symbol * sum.packed_width;
 #pragma GCC unroll 12
         for (int v = 0; v < vectors; ++v) acc[r][v] = acc[r][v] + load(row + v * kLanes);
       }
@@ -118,7 +147,7 @@ static void compute(const SumArgs& sum, const float* weights, const float* bias,
     store_rows(sum.target, at, acc);
   } else if (sum.epilogue == Epilogue::kNone) {
     store_rows(sum.target, at, acc);
-    if (sum.relu.data == nullptr) return;
+    if (!sum.relus) return;
 #pragma GCC unroll 12
     for (int r = 0; r < rows; ++r)
 #pragma GCC unroll 12
@@ -134,7 +163,7 @@ static void compute(const SumArgs& sum, const float* weights, const float* bias,
   }
 }
 
-using Compute = void (*)(const SumArgs&, const float*, const float*, Tile&);
+using Compute = void (*)(const SumArgs&, const Weights&, const float*, const Tile&);
 
 // compute<rows, vectors> by its numbers; null where no tile has that many rows.
 struct Heights {

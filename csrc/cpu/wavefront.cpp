@@ -1,12 +1,9 @@
-// Rows of an image drawn at once, where the batch has fewer rows than there are threads.
+// Rows of an image drawn at once, by one thread or by several.
 //
-//   thread 0   row 0   . . . . . . . . . . . . @            @  drawn now
-//   thread 1   row 1   . . . . . . . @                      row y at column x waits until row y-1
-//   thread 2   row 2   . . @                                has finished column x + lag (lags.h)
-//   thread 0   row 3   (next)
-//
-// Each thread says how many sites it has finished, in the order of the image; to have finished one
-// is to have waited for all above it, so every row above that one is as far as it must be.
+// A batch that is large enough is dealt to the threads, and each draws as many rows of its images
+// at once as fill a tile. Of a smaller one the threads share the rows of the image: each has
+// several, the next thread those below. Each row says how many sites it has finished, in the order
+// of the image; a row whose turn has not come waits.
 #include <algorithm>
 
 #include "cpu/frame.h"
@@ -19,105 +16,124 @@ namespace {
 constexpr int kSpins = 1000;
 constexpr int kPauses = 4000;
 
-// Rows of the batch a thread from which it is better to split the batch: fewer fill no tile, and to
-// draw them all at once costs a thread little more than to draw some.
-constexpr int64_t kBatchRows = 4;
-
 // Waits between two questions whether a signal came.
 constexpr int kPollSpins = 256;
 
+// Rows of the batch, in all rows in flight, that a thread draws at once: enough chains of
+// multiply-adds to hide their latency, and weights read once for all of them. More than these won
+// nothing (0.97 to 1.03 of the time with 6, 8, 16), for row code then goes on in smaller pieces.
+constexpr int64_t kRowsAtOnce = 4;
+
+// What rows in flight may keep: caches hold it, and a large image still needs a small part of its
+// feature maps.
+constexpr int64_t kFlightBytes = 6 << 20;
+
+// Rows of the batch, of all columns of row code that is run at once: as many as fill tiles, and no
+// more, so that what it writes is still cached when the sites come to it.
+constexpr int64_t kRowCodeRows = 64;
+
+// And those that a row waits for, if it may: row code that goes on pixel by pixel reads its weights
+// for each, and who waits for long falls behind.
+constexpr int64_t kRowCodeWait = 8;
+
 }  // namespace
 
-// Rows of the image that are worth drawing at once; 0 where the batch is split over its rows, or
-// where the row above must be so far ahead that threads would wait for each other.
-int Session::wavefront_threads(int threads) const {
-  if (!is_raster() || threads < 2 || batch_ >= kBatchRows * threads) return 0;
+Session::Plan Session::plan(int threads) const {
+  const auto of_batch = static_cast<int>(std::clamp<int64_t>(batch_, 1, threads));
+  if (!is_raster()) return {by_units(threads) ? threads : of_batch, false, 1};
   const program::Program& program = executor_->program();
-  const int64_t useful = std::min(program.rows(), program.columns() / (executor_->lags().site + 1));
-  const auto rows = static_cast<int>(std::min<int64_t>(threads, useful));
-  return rows > 1 && rows >= std::min<int64_t>(threads, batch_) ? rows : 0;
+  // Rows of the image that can be under way together: each is lag + 1 columns behind the one above.
+  const int64_t useful = std::max<int64_t>(
+      1, std::min(program.rows(), program.columns() / (executor_->lags().site + 1)));
+  const bool uneven = batch_ % threads != 0 && batch_ < kRowsAtOnce * threads;
+  const auto sharing = static_cast<int>(std::min<int64_t>(threads, useful));
+  const bool wavefront = uneven && sharing > 1 && sharing >= of_batch;
+  const int workers = wavefront ? sharing : of_batch;
+  const int64_t rows = wavefront ? batch_ : (batch_ + workers - 1) / workers;
+  const int64_t room = std::min(useful, kFlightBytes / (batch_ * executor_->row_bytes()));
+  const int64_t most = std::clamp<int64_t>(wavefront ? room / sharing : room, 1, kMaxFlight);
+  Plan plan{workers, wavefront, static_cast<int>(std::clamp<int64_t>(kRowsAtOnce / rows, 1, most))};
+  plan.most_columns = std::max<int64_t>(1, kRowCodeRows / rows);
+  const int64_t at_once = plan.flight * (wavefront ? workers : 1);
+  plan.columns = std::clamp<int64_t>(
+      program.columns() / at_once - executor_->lags().site, 1,
+      std::max<int64_t>(1, kRowCodeWait / rows));
+  return plan;
 }
 
 // The whole of `count` sites at once: threads ask for signals on their way.
 int64_t Session::advance_wavefront(int64_t first, int64_t count, int threads) {
-  const int64_t columns = executor_->program().columns();
   prepare_frames(threads);
-  const int64_t rows = (position_ + count - 1) / columns - position_ / columns + 1;
   pristine_ = false;
-  lanes_ = std::min<int64_t>(rows, static_cast<int64_t>(frames_.size()));
   poll_.inside_sites = false;
-  stop_row_.store(kNever, std::memory_order_relaxed);
-  progress_ = std::vector<Progress>(frames_.size());
-  // Rows above the first are finished, the first up to the position.
-  for (Progress& progress : progress_) progress.sites.store(position_, std::memory_order_relaxed);
+  set_lanes();
   core::ThreadPool& pool = core::ThreadPool::instance();
   if (!started_) pool.run(1, [&](int) { phase(frames_[0], {0, 0}, program::Phase::kStart); });
   started_ = true;
   for (Frame& frame : frames_) frame.failure = Failure{};
-  pool.run(static_cast<int>(lanes_), [&](int thread) {
-    run_rows(frames_[static_cast<size_t>(thread)], first, count);
+  const Stretch run{position_, position_ + count, first};
+  drawing_.store(plan_.threads, std::memory_order_relaxed);
+  pool.run(plan_.threads, [&](int thread) {
+    Frame& frame = frames_[static_cast<size_t>(thread)];
+    run_rows(frame, run);
+    drawing_.fetch_sub(1, std::memory_order_release);
+    // The caller goes on asking for signals.
+    for (int64_t waits = 0; thread == 0 && drawing_.load(std::memory_order_acquire) > 0; ++waits)
+      wait(frame, waits);
   });
   throw_failure();
-  const int64_t done = poll_.interrupted ? settle(first, count) : count;
+  const int64_t done = poll_.interrupted ? settle(run) : count;
   position_ += done;
   return done;
 }
 
-void Session::publish(const Frame& frame, int64_t sites) {
-  progress_[static_cast<size_t>(frame.thread)].sites.store(sites, std::memory_order_release);
-  if (frame.thread == 0 && sites % 8 == 0 && poll()) leave_rows(-1);
-}
-
-// Rows of the image from y on are left; those above go on, for they may fail earlier.
-void Session::leave_rows(int64_t y) {
+// Rows of the image behind row y are left.
+void Session::leave_rows(Frame& frame, int64_t y) {
+  frame.stop_row = std::min(frame.stop_row, y);
+  if (!plan_.wavefront) return;
   int64_t now = stop_row_.load(std::memory_order_relaxed);
   while (y < now && !stop_row_.compare_exchange_weak(now, y)) {
   }
 }
 
-bool Session::halted(int64_t y) const {
-  return wavefront_ && stop_row_.load(std::memory_order_relaxed) < y;
+bool Session::halted(const Frame& frame, int64_t y) const {
+  return frame.stop_row < y || (plan_.wavefront && stop_row_.load(std::memory_order_relaxed) < y);
 }
 
-// Waits until `wanted` columns of the row above are finished; returns how many are, or -1: told to
-// stop.
-int64_t Session::finished_above(const Frame& frame, const Stripe& stripe, int64_t wanted) {
+// Columns of the row above that are finished.
+int64_t Session::finished_above(Frame& frame, const Lane& lane) {
   const int64_t columns = executor_->program().columns();
-  if (!wavefront_) return wanted;
-  if (stripe.first || lanes_ == 1) return columns;
-  const int64_t owner = (frame.thread + lanes_ - 1) % lanes_;
-  const std::atomic<int64_t>& sites = progress_[static_cast<size_t>(owner)].sites;
-  for (int spins = 0;; ++spins) {
-    const int64_t begin = (stripe.y - 1) * columns;
-    const int64_t finished =
-        std::clamp<int64_t>(sites.load(std::memory_order_acquire) - begin, 0, columns);
-    if (finished >= wanted) return finished;
-    if (halted(stripe.y)) return -1;
-    if (frame.thread == 0 && spins % kPollSpins == kPollSpins - 1 && poll()) leave_rows(-1);
-    if (spins > kSpins) core::relax(spins > kSpins + kPauses);
-  }
+  if (lane.y == first_row_ || rows_at_once() == 1) return columns;
+  const int64_t sites = lane_of(frame, lane.y - 1).sites.load(std::memory_order_acquire);
+  return std::clamp<int64_t>(sites - (lane.y - 1) * columns, 0, columns);
+}
+
+// Until another thread is further.
+void Session::wait(Frame& frame, int64_t waits) {
+  if (frame.thread == 0 && waits % kPollSpins == kPollSpins - 1 && poll()) leave_rows(frame, -1);
+  if (waits > kSpins) core::relax(waits > kSpins + kPauses);
 }
 
 // Behind an interruption: the sites finished before the first that is not. Rows below it may have
 // been begun; they will be drawn anew, to the same bits.
-int64_t Session::settle(int64_t first, int64_t count) {
+int64_t Session::settle(const Stretch& run) {
   const int64_t columns = executor_->program().columns();
-  const int64_t end = position_ + count;
-  int64_t at = position_;
-  for (int64_t y = position_ / columns; at < end; ++y) {
-    const int64_t thread = (y - position_ / columns) % lanes_;
-    const int64_t begun = y * columns;
-    const int64_t row_end = std::min(end, begun + columns);
-    at = std::clamp(progress_[static_cast<size_t>(thread)].sites.load(), at, row_end);
+  int64_t at = run.begin;
+  for (int64_t y = first_row_; at < run.end; ++y) {
+    Lane& lane = lane_of(frames_[0], y);
+    const int64_t row_end = std::min(run.end, (y + 1) * columns);
+    at = std::clamp(lane.sites.load(), at, row_end);
     if (at == row_end) continue;
-    Frame& frame = frames_[static_cast<size_t>(thread)];
-    const Stripe stripe{y, at - begun, row_end - begun, first - position_ + begun, true};
     // A row that goes on has all of its row code behind it.
-    if (at > begun && frame.ready < columns)
-      core::ThreadPool::instance().run(1, [&](int) { row_code(frame, stripe, columns - 1); });
+    if (at > y * columns && lane.ready < columns) {
+      Frame& frame = frames_[static_cast<size_t>((y - first_row_) % rows_at_once() / plan_.flight)];
+      lane.finished = columns;
+      frame.row_lanes = {&lane};
+      core::ThreadPool::instance().run(1, [&](int) { row_code(frame); });
+    }
     break;
   }
-  return at - position_;
+  return at - run.begin;
 }
 
 }  // namespace genfast::cpu
