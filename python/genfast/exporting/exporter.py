@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from genfast.exporting.checks import (
+    check_bends,
     check_installed,
     checked_path,
     checked_stop,
@@ -68,7 +69,8 @@ def export(
     folders = checked_path(path, {kind: suffixes[kind] for kind in suffixes if wanted[kind]})
     k, p = checked_top_k(top_k), checked_top_p(top_p)
     program = exportable(model)
-    ends = checked_stop(stop, model.head.classes, program)
+    check_bends(model.head, top_k=k, top_p=p)
+    ends = checked_stop(stop, model, program)
 
     # Here, so that importing the package needs neither onnx nor onnxruntime.
     from genfast.exporting.folders import write

@@ -11,6 +11,7 @@ from genfast.exporting.graphs import Graph, Options
 from genfast.exporting.image_runs import run_image_step, run_images
 from genfast.exporting.runs import open_session
 from genfast.exporting.verify import Found, cycle, each, shown
+from genfast.pixels import Layout
 from genfast.random import INDEX_LIMIT, fold
 from genfast.rasters import RasterRequest, sample
 from genfast.testing import ReplayReport, replay_images_drawn
@@ -83,7 +84,9 @@ def _asked(model: Any, options: Options, number: int, n: int) -> RasterRequest:
     device = next(model.parameters()).device
     shape = (n, *model.shape)
     image = torch.randint(model.levels, shape, generator=generator)
-    mask = torch.rand(shape, generator=generator) < 0.3
+    # A draw that gives all channels of a pixel is given whole pixels.
+    channels = 1 if Layout.of(model).parts == 1 else shape[1]
+    mask = torch.rand(n, channels, *shape[2:], generator=generator) < 0.3
     labels = torch.randint(model.classes or 1, (n,), generator=generator)
     vector = torch.randn(n, model.vector or 0, generator=generator)
     features = torch.randn(n, model.features or 0, *shape[2:], generator=generator)
