@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 import torch
 
 import genfast
+from genfast import watching
 from genfast.exporting import mixture
 from genfast.exporting.nodes import Nodes
 from genfast.heads import LogisticMixture
@@ -59,6 +61,16 @@ def test_odd_shapes(
 ) -> None:
     model = small(channels, shape, variant=variant, width=width, depth=1, levels=256)
     assert genfast.export(model, tmp_path / "a").equal_samples > 0.8
+
+
+def test_progress_is_shown_on_a_terminal_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(watching, "_PATIENCE", -1.0)
+    for terminal, wanted in ((True, True), (True, False), (False, True)):
+        monkeypatch.setattr(sys.stderr, "isatty", lambda its=terminal: its)
+        genfast.export(small(), tmp_path / "a", progress=wanted)
+        assert ("verifying the export" in capsys.readouterr().err) == (terminal and wanted)
 
 
 @pytest.mark.parametrize("kept", [{"top_k": 3}, {"top_k": "input"}, {"top_p": 0.9}])

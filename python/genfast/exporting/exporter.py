@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import time
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +44,7 @@ def export(
         model: A model with a program, such as `SequenceModel` or `PixelCNN`, that can be saved.
         path: The folder; made where it is missing, replaced where it holds a model.
         top_k: Keeps the k best classes in every draw; "input" makes it an input of the graph; None
-            or 0 for off.
+            or 0 for off; off for mixtures, which have no classes.
         top_p: Keeps the best classes up to this mass; "input" likewise; None or 1 for off.
         stop: Symbol after which a row ends; None for images.
         step: Whether to write `path_step`.
@@ -63,6 +65,7 @@ def export(
     Example:
         print(genfast.export(model, "shakespeare", top_p="input"))
     """
+    begin = time.monotonic() if progress else math.inf
     check_installed()
     suffixes = {"sampler": "", "uniforms": "_uniforms", "step": "_step"}
     wanted = {"sampler": True, "uniforms": uniforms, "step": step}
@@ -80,6 +83,6 @@ def export(
 
     graphs = build(program, Options(k, p, ends), uniforms=uniforms)
     check = verify if program.shape is None else verify_images
-    found = check(model, graphs, program.multiply_adds, progress)
+    found = check(model, graphs, program.multiply_adds, begin)
     write(model, {folders[kind]: graphs[kind] for kind in folders})
     return Report.of({folders[kind]: graphs[kind] for kind in folders}, found)
