@@ -38,7 +38,7 @@ LAYERS = [
     {"models"},
     {
         "nn", "heads", "sampling", "session", "reference", "compiled", "arguments", "data", "files",
-        "runtime", "conditions", "likelihood", "pixels", "rasters",
+        "runtime", "conditions", "likelihood", "pixels", "rasters", "watching",
     },
     {"ops", "program", "random"},
     {"_extension", "threefry"},

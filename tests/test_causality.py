@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import copy
-import sys
-import time
 from itertools import product
 
 import matplotlib.image
@@ -14,7 +12,7 @@ from torch import nn
 
 import genfast
 from genfast import PixelCNN, SequenceModel, check_causality, heads
-from genfast.causality import CausalityError, progress
+from genfast.causality import CausalityError
 from genfast.causality.picture import KINDS
 from genfast.nn import MaskedConv2d, causal_mask
 
@@ -399,16 +397,6 @@ def test_bad_models_are_named():
     nn.init.constant_(model.layer.weight, torch.nan)
     with pytest.raises(FloatingPointError, match="scores that are NaN"):
         check_causality(model)
-
-
-def test_progress_appears_when_it_takes_long(monkeypatch, capsys):
-    parts = list(range(5))
-    assert list(progress.watched(parts, "x", time.monotonic())) == parts
-    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
-    assert list(progress.watched(parts, "x", float("inf"))) == parts
-    assert capsys.readouterr().err == ""
-    assert list(progress.watched(parts, "perturbation", time.monotonic() - 3)) == parts
-    assert "causality, perturbation" in capsys.readouterr().err
 
 
 def test_it_is_public():

@@ -261,6 +261,22 @@ def test_judge_finds_another_draw(fault: Any, least: float) -> None:
     assert judged(head, drawn, uniforms, parameters) > least
 
 
+def test_judge_tells_levels_of_16_bits_apart_at_temperature_0() -> None:
+    head = LogisticMixture(65536, 3, 2)
+    parameters = random_parameters(head, 200, seed=9)
+    uniforms = lattice(200, head, seed=10)
+    drawn = head.draw(parameters, uniforms, options(200, 0.0))
+    inner = ((drawn > 0) & (drawn < 65535)).all(1)
+    assert inner.sum() > 50
+    for shift, fits in ((0, True), (1, False), (-1, False)):
+        values = drawn + shift * torch.tensor([0, 1])
+        given = parameters.double(), parameters, values.where(inner[:, None], drawn)
+        right, eps = head.judge(*given, uniforms, options(200, 0.0))
+        assert (eps < 1e-3).all()
+        assert (right[inner] == fits).float().mean() > 0.8
+        assert right[~inner].all()
+
+
 def test_judge_says_where_float32_cannot_tell() -> None:
     """Logits so large that a rounding of theirs is a probability."""
     head = LogisticMixture(16, 2, 1)

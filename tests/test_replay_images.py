@@ -15,7 +15,7 @@ from genfast.compiled import Compiled, compiled
 from genfast.heads import DrawOptions
 from genfast.models.pixelcnn import PixelCNN
 from genfast.rasters import RasterRequest, backend_scores, sample
-from genfast.testing import replay_images, replay_images_drawn
+from genfast.testing import ImageReplay, replay_images, replay_images_drawn
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -175,6 +175,32 @@ def test_scores_of_another_backend_are_compared() -> None:
     scores[4, 13, 1, 5] += 0.01
     with pytest.raises(AssertionError, match="row 4, y 2, x 3, channel 1: score of class 5 is"):
         replay_images_drawn(model, drawn, request, scores)
+
+
+def test_equal_images_ask_the_reference_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is new is checked all the same: other images, and scores of images that are known."""
+    model, request = model_of(classes=3), RasterRequest(seed=0, classes=torch.arange(N) % 3)
+    drawn, calls = sample(model, N, request), []
+    scores = reference_scores(model, drawn, classes=torch.arange(N) % 3)
+    forward = PixelCNN.forward
+    monkeypatch.setattr(
+        PixelCNN, "forward", lambda self, *x, **named: calls.append(1) or forward(self, *x, **named)
+    )
+    replay = ImageReplay(model, request)
+    first = replay.check(drawn)
+    again = replay.check(drawn.clone(), scores, backend="other")
+    assert len(calls) == 2  # in float64 and in float32
+    assert first == replace(again, score_error=None, backend="")
+    assert again == replay_images_drawn(model, drawn, request, scores, backend="other")
+    scores[4, 13, 1, 5] += 0.01
+    with pytest.raises(AssertionError, match="row 4, y 2, x 3, channel 1: score of class 5 is"):
+        replay.check(drawn, scores)
+    other = drawn.clone()
+    other[4, 1, 2, 3] = (other[4, 1, 2, 3] + 1) % 7
+    for _ in range(2):
+        with pytest.raises(AssertionError, match="row 4, y 2, x 3, channel 1: drew class"):
+            replay.check(other)
+    assert replay.check(drawn) == first
 
 
 def test_values_that_do_not_fit_are_refused() -> None:

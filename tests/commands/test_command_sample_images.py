@@ -120,6 +120,23 @@ def test_an_exported_folder_draws_the_same(
     assert np.array_equal(np.load(tmp_path / "sampler-onnx.npy"), drawn)
 
 
+def test_an_exported_mixture_draws_the_same(
+    tmp_path: Path, genfast_command: Command, refused: Command
+) -> None:
+    torch.manual_seed(5)
+    head = genfast.heads.LogisticMixture(64, 3, 3)
+    model = genfast.PixelCNN((3, 4, 5), 64, width=7, depth=2, head=head).eval()
+    model.save(tmp_path / "model")
+    said = genfast_command("export", tmp_path / "model", tmp_path / "sampler")
+    assert (said.status, said.err) == (0, "")
+    words = ("--num", 4, "--seed", 3, "--temperature", 0.7, "--backend", "onnx", "--out")
+    assert genfast_command("sample", tmp_path / "sampler", *words, tmp_path / "x.npy").status == 0
+    expected = model.sample(4, seed=3, temperature=0.7).numpy()
+    assert np.array_equal(np.load(tmp_path / "x.npy"), expected)
+    line = refused("export", tmp_path / "model", tmp_path / "other", "--top-k", 3)
+    assert "top_k must be off for the head LogisticMixture(64, 3, 3), got 3" in line
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [

@@ -1,17 +1,15 @@
-"""Grids of images as PNG files, and the line that is shown while one waits."""
+"""Grids of images as PNG files."""
 
 from __future__ import annotations
 
 import io
-import sys
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
-from genfast.data import grid, png, watching
-from genfast.data.watching import watched
+from genfast.data import grid, png
 
 
 @pytest.mark.parametrize("c", [1, 3])
@@ -56,27 +54,3 @@ def test_what_is_no_picture() -> None:
     for shape in ((0, 1, 2, 2), (1, 2, 2, 2), (1, 4, 2, 2)):
         with pytest.raises(ValueError, match=r"grid: x must be \(N, C, H, W\)"):
             grid(torch.zeros(shape).long(), 2)
-
-
-def test_watched_gives_all_and_shows_late(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
-    now = 0.0
-    monkeypatch.setattr(watching, "monotonic", lambda: now)
-    assert list(watched(range(5), "reading")) == [0, 1, 2, 3, 4]
-    assert capsys.readouterr().err == ""
-    seen = []
-    for item in watched(range(5), "reading pictures"):
-        seen.append(item)
-        now += 1.5
-    assert seen == [0, 1, 2, 3, 4]
-    assert "reading pictures" in capsys.readouterr().err
-
-
-def test_watched_is_silent_without_a_terminal(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setattr(watching, "_PATIENCE", -1.0)
-    assert list(watched("abc", "reading")) == ["a", "b", "c"]
-    assert capsys.readouterr().err == ""

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from genfast.program import Add, Buffer, Draw, Input, Look, Mat, Program, Sum, symbol
+from genfast.program.mixture import mixture_parameters
 
 LEVELS, WIDTH, LABELS = 5, 6, 3
 NEAR = ((-1, -1), (-1, 0), (-1, 1), (0, -1))
@@ -21,6 +22,8 @@ class Maker:
     def __init__(self, kind: str) -> None:
         self.rng = np.random.default_rng(len(kind))
         self.x, self.y, self.pixel = symbol("x", LEVELS), Buffer("y", WIDTH), Buffer("pixel", 2)
+        #: What the last draw gives, and components of a mixture, 0 for a categorical draw.
+        self.drawn, self.components = (self.x,), 0
         self.code: list[Any] = []
 
     def weight(self, *sizes: int) -> Any:
@@ -88,12 +91,26 @@ class Maker:
         terms = self.taps(self.pixel, WIDTH, (-3, -4), (-1, 3), (0, -3), (-2, 0))
         self.code.append(Sum((self.y,), terms, self.weight(WIDTH), "tanh"))
 
+    def mixture(self, channels: int, components: int) -> None:
+        more = (symbol(f"x{c}", LEVELS) for c in range(1, channels))
+        self.drawn, self.components = (self.x, *more), components
+        looks = [Look(self.table(), one[0, -1]) for one in self.drawn]
+        looks += [Look(self.table(), self.drawn[-1][-1, 1])]
+        terms = (*looks, *self.taps(self.pixel, WIDTH, *NEAR))
+        self.code.append(Sum((self.y,), terms, self.weight(WIDTH), "tanh"))
+
+    def draw(self) -> None:
+        count = len(self.drawn)
+        width = self.components * mixture_parameters(count) or LEVELS
+        params = Buffer("params", width)
+        product = Mat(self.weight(width, WIDTH) * 2, self.y.here)
+        self.code.append(Sum((params,), (product,), self.weight(width)))
+        mixture: tuple[Any, ...] = ("logistic_mixture", 1 + count) if self.components else ()
+        self.code.append(Draw(self.drawn, params.here, *mixture))
+
     def program(self, shape: tuple[int, int]) -> Program:
         """The raster, its scores behind the code that was written."""
-        params = Buffer("params", LEVELS)
-        product = Mat(self.weight(LEVELS, WIDTH) * 2, self.y.here)
-        self.code.append(Sum((params,), (product,), self.weight(LEVELS)))
-        self.code.append(Draw((self.x,), params.here))
+        self.draw()
         table = np.concatenate([self.weight(LEVELS, 2), np.zeros((1, 2), np.float32)])
         if any(ref.buffer == self.pixel for one in self.code for ref in one.refs):
             self.code.append(Sum((self.pixel,), (Look(table, self.x.here),)))
@@ -112,6 +129,9 @@ _WRITERS: dict[str, Callable[[Maker], None]] = {
     "conditions": Maker.conditions,
     "of nothing": Maker.of_nothing,
     "far taps": Maker.far_taps,
+    "mixture, grey": lambda maker: maker.mixture(1, 3),
+    "mixture, one component": lambda maker: maker.mixture(2, 1),
+    "mixture, RGB": lambda maker: maker.mixture(3, 4),
 }
 KINDS = list(_WRITERS)
 
@@ -137,6 +157,16 @@ def inputs_of(program: Program, n: int) -> dict[str, Array]:
     return made
 
 
+def given_of(program: Program, n: int) -> Array:
+    """Levels, -1 where one is drawn, int64 (n, sites, values); what one draw gives is whole."""
+    rng, sites = np.random.default_rng(5), int(np.prod(program.shape or ()))
+    draws = [i for i in program.instructions if isinstance(i, Draw)]
+    parts = [rng.integers(LEVELS, size=(n, sites, len(draw.targets))) for draw in draws]
+    return np.concatenate(
+        [np.where(rng.random((n, sites, 1)) < 0.3, part, -1) for part in parts], -1
+    )
+
+
 def fed_inputs(program: Program, inputs: dict[str, Array]) -> dict[str, Array]:
     """The same, as a graph takes it: batch first, then channels, then rows and columns."""
     rows, columns = program.shape or (0, 0)
@@ -150,5 +180,6 @@ def fed_inputs(program: Program, inputs: dict[str, Array]) -> dict[str, Array]:
 
 def chance(n: int, sites: int) -> Array:
     """Uniforms float32 (n, sites) of the lattice that the generator draws from."""
-    words = np.random.default_rng().integers(0, 2**24, (n, sites))
+    # Of a seed: one draw in some 10**6 lies so near an edge that rounding decides.
+    words = np.random.default_rng(sites).integers(0, 2**24, (n, sites))
     return (words * 2.0**-24).astype(np.float32)

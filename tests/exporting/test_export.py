@@ -18,7 +18,7 @@ from torch import nn
 import genfast
 from genfast.compiled import NotCompilableError
 from genfast.data import Bytes
-from genfast.exporting import checks, draw, epilogues, folders, site, terms
+from genfast.exporting import categorical, checks, epilogues, folders, site, terms
 from genfast.exporting.nodes import OPSET
 from genfast.heads import Categorical
 from genfast.models import SequenceModel
@@ -139,7 +139,7 @@ def other_uniforms(monkeypatch: Any) -> None:
 
 def ignored_temperature(monkeypatch: Any) -> None:
     """Every row is drawn at temperature 1 or 0."""
-    monkeypatch.setattr(draw, "COLDEST", 1.0)
+    monkeypatch.setattr(categorical, "COLDEST", 1.0)
 
 
 def wrong_start(monkeypatch: Any) -> None:

@@ -17,6 +17,7 @@ from genfast.exporting.checks import exportable
 from genfast.exporting.nodes import OPSET
 from genfast.exporting.raster import build_raster
 from genfast.exporting.sampler import build_sampler
+from genfast.heads import LogisticMixture
 from genfast.models.pixelcnn import PixelCNN
 from genfast.program import Program
 
@@ -33,12 +34,14 @@ KERNELS: dict[str, tuple[int, list[set[str]]]] = {
     "ArgMax": (13, [REALS]),
     "ArgMin": (13, [REALS]),
     "Cast": (13, [ANY]),
+    "Clip": (13, [REALS | {"int64", "uint64", "int8", "uint8"}]),
     "Concat": (13, [ANY]),
     "CumSum": (14, [REALS | WHOLES, INDICES]),
     "Div": (14, [NUMBERS]),
     "Equal": (13, [REALS | WHOLES | {"bool"}]),
     "Exp": (13, [REALS]),
     "Expand": (13, [ANY, {"int64"}]),
+    "Floor": (13, [REALS]),
     "Gather": (13, [ANY, INDICES]),
     "GatherElements": (13, [ANY, INDICES]),
     "Gemm": (13, [REALS]),
@@ -130,6 +133,15 @@ def test_every_epilogue_and_term(written: Program) -> None:
 @pytest.mark.parametrize("kind", KINDS)
 def test_rasters(kind: str) -> None:
     assert lacking(build_raster(make_raster(kind, (3, 4)).optimized())) == []
+
+
+@pytest.mark.parametrize("variant", ["masked", "gated"])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_mixtures(variant: Any, channels: int) -> None:
+    head, shape = LogisticMixture(256, 5, channels), (channels, 2, 4)
+    model = PixelCNN(shape, 256, variant=variant, width=4, depth=3, head=head, classes=5)
+    for uniforms in (False, True):
+        assert lacking(build_raster(exportable(model), uniforms=uniforms)) == []
 
 
 @pytest.mark.parametrize("variant", ["masked", "gated"])

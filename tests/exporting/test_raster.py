@@ -7,10 +7,11 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from rasters import KINDS, LEVELS, chance, fed_inputs, inputs_of, make_raster
+from rasters import KINDS, chance, fed_inputs, given_of, inputs_of, make_raster
 
 from genfast.exporting.checks import _unfolded, exportable
 from genfast.exporting.raster import build_raster
+from genfast.heads import LogisticMixture
 from genfast.models.pixelcnn import PixelCNN
 from genfast.program import interpret
 from genfast.rasters import RasterRequest, sample
@@ -25,7 +26,7 @@ def test_draws_what_the_interpreter_draws(opened: Any, kind: str, shape: tuple[i
     written, n = make_raster(kind, shape), 3
     rows, columns, draws = *shape, written.draws
     uniforms = chance(n, rows * columns * draws)
-    image = np.random.default_rng().integers(-3, LEVELS, (n, rows * columns, draws)).clip(-1)
+    image = given_of(written, n)
     image[0] = -1
     inputs = inputs_of(written, n)
     by_site = uniforms.reshape(n, -1, draws)
@@ -33,7 +34,7 @@ def test_draws_what_the_interpreter_draws(opened: Any, kind: str, shape: tuple[i
     fed = {
         "uniforms": uniforms,
         "temperature": np.ones((n, 1), np.float32),
-        "given": image.reshape(n, rows, columns, draws).transpose(0, 3, 1, 2),
+        "given": image.reshape(n, rows, columns, -1).transpose(0, 3, 1, 2),
         **fed_inputs(written, inputs),
     }
     for program in (written.optimized(), _unfolded(written)):
@@ -78,7 +79,8 @@ def asked(model: PixelCNN, n: int, **options: Any) -> RasterRequest:
     if model.features:
         named["features"] = torch.randn(n, model.features, *model.shape[1:], generator=generator)
     image = torch.randint(model.levels, (n, *model.shape), generator=generator)
-    mask = torch.rand(image.shape, generator=generator) < 0.3
+    # A draw that gives all channels of a pixel is given whole pixels.
+    mask = torch.rand(n, model.parts, *model.shape[1:], generator=generator) < 0.3
     mask[::2] = False
     return RasterRequest(**(named | {"given": (image, mask)} | options))
 
@@ -94,6 +96,19 @@ MODELS: list[tuple[tuple[int, int, int], int, dict[str, Any]]] = [
     ((1, 5, 1), 16, {"variant": "masked", "width": 1, "depth": 1}),
     ((1, 1, 1), 4, {"variant": "gated", "width": 2, "classes": 2}),
     ((1, 6, 4), 33, {"variant": "gated", "width": 5, "input": "embedding", "embedding_width": 3}),
+    *(
+        ((channels, *sides), levels, {"width": width, **options, "head": head})
+        for channels, sides, levels, width, options in (
+            (1, (9, 7), 256, 17, {"variant": "masked"}),
+            (1, (1, 7), 2, 5, {"variant": "gated", "classes": 3}),
+            (3, (9, 7), 256, 5, {"variant": "gated", "classes": 3}),
+            (3, (5, 1), 17, 17, {"variant": "masked", "vector": 2}),
+            (3, (1, 1), 4, 1, {"variant": "masked", "depth": 1}),
+            (2, (4, 5), 1024, 1, {"variant": "gated", "features": 2}),
+            (5, (3, 4), 33, 5, {"variant": "gated", "input": "embedding", "embedding_width": 3}),
+        )
+        for head in (LogisticMixture(levels, 4, channels),)
+    ),
 ]
 
 
@@ -132,8 +147,9 @@ def test_rows_do_not_know_of_each_other(opened: Any) -> None:
         np.testing.assert_array_equal(alone[0], together[row])
 
 
-def test_no_rows(opened: Any) -> None:
-    model = model_of((2, 3, 4), 6, variant="masked", width=5, depth=2)
+@pytest.mark.parametrize("head", [None, LogisticMixture(6, 2, 2)], ids=repr)
+def test_no_rows(opened: Any, head: Any) -> None:
+    model = model_of((2, 3, 4), 6, variant="masked", width=5, depth=2, head=head)
     fed = {name: value[:0] for name, value in feeds(asked(model, 2), model).items()}
     assert opened(build_raster(exportable(model)))(**fed)[0].shape == (0, 2, 3, 4)
 

@@ -157,11 +157,11 @@ def test_given_pixels_that_are_ignored_are_found(tmp_path: Path, monkeypatch: An
 def drawing_always(call: Any) -> Any:
     """Draws where a level is given, too."""
 
-    def changed(self: Any, instruction: Any, scores: str) -> str:
-        symbol: str = call(self, instruction, scores)
-        node = next(n for n in self._column.nodes.nodes if n.output[0] == symbol)
+    def changed(self: Any, instruction: Any, scores: str) -> list[str]:
+        symbols: list[str] = call(self, instruction, scores)
+        node = next(n for n in self._column.nodes.nodes[::-1] if n.op_type == "Where")
         node.input[2] = node.input[1]
-        return symbol
+        return symbols
 
     return changed
 

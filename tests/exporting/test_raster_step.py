@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from rasters import KINDS, LEVELS, chance, fed_inputs, inputs_of, make_raster
+from rasters import KINDS, chance, fed_inputs, given_of, inputs_of, make_raster
 
 from genfast.exporting.raster_step import build_raster_step
 from genfast.program import interpret
@@ -18,13 +18,13 @@ def test_rows_and_scores(opened: Any, kind: str, shape: tuple[int, int]) -> None
     written, n = make_raster(kind, shape), 2
     rows, columns, draws = *shape, written.draws
     uniforms = chance(n, rows * columns * draws)
-    image = np.random.default_rng().integers(-4, LEVELS, (n, rows * columns, draws)).clip(-1)
+    image = given_of(written, n)
     inputs = inputs_of(written, n)
     expected = interpret(written, n, uniforms.reshape(n, -1, draws), image, inputs)
     graph, kept = build_raster_step(written.optimized())
     run, states = opened(graph), {row.name: above(row.buffer, n, columns) for row in kept}
     fixed = fed_inputs(written, inputs) | {"temperature": np.ones((n, 1), np.float32)}
-    fixed["given"] = image.reshape(n, rows, columns, draws).transpose(0, 3, 1, 2)
+    fixed["given"] = image.reshape(n, rows, columns, -1).transpose(0, 3, 1, 2)
     for y in range(rows):
         fed = {name: v[:, :, y] if v.ndim == 4 else v for name, v in fixed.items()}
         fed["uniform"] = uniforms.reshape(n, rows, -1)[:, y]

@@ -179,6 +179,8 @@ def test_levels_that_do_not_count_are_not_looked_at(folder: Path) -> None:
     [
         ({"shape": [2, 6]}, "shape must be three sides of at least 1, or null"),
         ({"shape": [2, 6, 0]}, "shape must be"),
+        ({"parts": 3}, "parts must be 1 or 2, got 3"),
+        ({"draws": 0}, "draws must be an integer of at least 1, or null, got 0"),
         ({"conditions": {"size": 3}}, "conditions must be sizes of classes"),
         ({"conditions": {"classes": "10"}}, "conditions must be sizes"),
         ({"shape": None}, "has inputs"),

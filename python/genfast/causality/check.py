@@ -13,9 +13,9 @@ from torch import Tensor, nn
 from genfast.arguments import check_count, described
 from genfast.causality.evidence import Evidence
 from genfast.causality.probing import Probing, chosen_sites
-from genfast.causality.progress import watched
 from genfast.causality.report import Report
 from genfast.causality.view import View
+from genfast.watching import watched
 
 __all__ = ["CausalityError", "check_causality"]
 

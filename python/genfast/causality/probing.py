@@ -156,4 +156,5 @@ class Probing:
         """Jobs, each as often as wanted and each time on another row, in batches."""
         every = [job for job in jobs for _ in range(self._repeats)]
         rows = len(self._values)
-        yield from self._watch([every[i : i + rows] for i in range(0, len(every), rows)], label)
+        batches = [every[i : i + rows] for i in range(0, len(every), rows)]
+        yield from self._watch(batches, f"causality, {label}")

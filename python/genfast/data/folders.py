@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from genfast.data.images import Images, check_size
-from genfast.data.watching import watched
+from genfast.watching import watched
 
 if TYPE_CHECKING:
     from PIL.Image import Image as Picture

@@ -3,8 +3,10 @@
 ::
 
     program -> place (terms, epilogues) -> site --------------> sampler, step ---------.
-                             |             words, prompt, draw                   verify -> folders
+                             |             words, prompt, heads                  verify -> folders
                              '-----------> row, column -> rows -> raster, raster_step -'
+
+`heads` has a file each: `categorical`, `mixture`.
 
 Nothing here imports onnx or onnxruntime before `export` is called; `sampler`, `step` and what they
 are made of do.

@@ -5,12 +5,13 @@ from __future__ import annotations
 import math
 import operator
 import os
+from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from genfast.compiled import NotCompilableError, compiled
-from genfast.heads import Categorical
+from genfast.heads import Categorical, LogisticMixture
 from genfast.program import Draw, Look, Program, Sum
 from genfast.program.cost import weights
 from genfast.program.dead import drop_dead
@@ -18,6 +19,7 @@ from genfast.program.hoist import hoist
 from genfast.program.phases import schedule
 
 __all__ = [
+    "check_bends",
     "check_installed",
     "checked_path",
     "checked_stop",
@@ -68,9 +70,8 @@ def exportable(model: Any) -> Program:
         ValueError: It would not fit into a file.
         FloatingPointError: A weight is not finite.
     """
-    name = type(model).__name__
-    head = getattr(model, "head", None)
-    if head is not None and not isinstance(head, Categorical):
+    name, head = type(model).__name__, getattr(model, "head", None)
+    if head is not None and not isinstance(head, Categorical | LogisticMixture):
         raise NotCompilableError(
             f"export: {name} cannot be exported: its head is a {type(head).__name__}, which is not "
             "exported yet"
@@ -98,11 +99,20 @@ def _unfolded(program: Program) -> Program:
 def _refusal(program: Program) -> str:
     """What the graphs cannot say of a program, or nothing."""
     draws = [i for i in program.instructions if isinstance(i, Draw)]
-    if any(draw.head == "logistic_mixture" for draw in draws):
-        return "its program draws from a logistic_mixture; only categorical draws are exported yet"
-    if program.order == "raster":
-        alike = len({draw.target.vocabulary for draw in draws}) == 1
-        return "" if alike else "its channels have differing numbers of levels"
+    return _of_images(draws) if program.order == "raster" else _of_sequences(program, draws)
+
+
+def _of_images(draws: Sequence[Draw]) -> str:
+    if len({target.vocabulary for draw in draws for target in draw.targets}) > 1:
+        return "its channels have differing numbers of levels"
+    alike = len({(draw.head, len(draw.targets)) for draw in draws}) == 1
+    return "" if alike else "the draws of a pixel have differing heads"
+
+
+def _of_sequences(program: Program, draws: Sequence[Draw]) -> str:
+    other = next((draw.head for draw in draws if draw.head != "categorical"), None)
+    if other is not None:
+        return f"its program draws from a {other}; of a sequence no other than categorical is yet"
     if program.inputs:
         return f"its program has the input {program.inputs[0].target.name}; none is exported yet"
     if len(draws) != 1:
@@ -134,11 +144,20 @@ def checked_top_p(value: Any) -> float | str | None:
     return None if number == 1 else number
 
 
-def checked_stop(value: Any, classes: int, program: Program) -> int | None:
+def check_bends(head: Any, **kept: Any) -> None:
+    """ValueError for top-k or top-p where the head has no classes to keep."""
+    for name, value in kept.items():
+        if value is not None and not isinstance(head, Categorical):
+            raise ValueError(f"export: {name} must be off for the head {head}, got {value!r}")
+
+
+def checked_stop(value: Any, model: Any, program: Program) -> int | None:
     """A symbol, or None."""
-    if value is not None and program.shape is not None:
+    if value is None:
+        return None
+    if program.shape is not None:
         raise ValueError(f"export: stop must be None for images, got {value!r}")
-    return None if value is None else _whole("stop", value, classes)
+    return _whole("stop", value, model.head.classes)
 
 
 def _whole(name: str, value: Any, limit: int | None) -> int:

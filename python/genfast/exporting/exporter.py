@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
+import time
 from pathlib import Path
 from typing import Any
 
 from genfast.exporting.checks import (
+    check_bends,
     check_installed,
     checked_path,
     checked_stop,
@@ -41,7 +44,7 @@ def export(
         model: A model with a program, such as `SequenceModel` or `PixelCNN`, that can be saved.
         path: The folder; made where it is missing, replaced where it holds a model.
         top_k: Keeps the k best classes in every draw; "input" makes it an input of the graph; None
-            or 0 for off.
+            or 0 for off; off for mixtures, which have no classes.
         top_p: Keeps the best classes up to this mass; "input" likewise; None or 1 for off.
         stop: Symbol after which a row ends; None for images.
         step: Whether to write `path_step`.
@@ -62,13 +65,15 @@ def export(
     Example:
         print(genfast.export(model, "shakespeare", top_p="input"))
     """
+    begin = time.monotonic() if progress else math.inf
     check_installed()
     suffixes = {"sampler": "", "uniforms": "_uniforms", "step": "_step"}
     wanted = {"sampler": True, "uniforms": uniforms, "step": step}
     folders = checked_path(path, {kind: suffixes[kind] for kind in suffixes if wanted[kind]})
     k, p = checked_top_k(top_k), checked_top_p(top_p)
     program = exportable(model)
-    ends = checked_stop(stop, model.head.classes, program)
+    check_bends(model.head, top_k=k, top_p=p)
+    ends = checked_stop(stop, model, program)
 
     # Here, so that importing the package needs neither onnx nor onnxruntime.
     from genfast.exporting.folders import write
@@ -78,6 +83,6 @@ def export(
 
     graphs = build(program, Options(k, p, ends), uniforms=uniforms)
     check = verify if program.shape is None else verify_images
-    found = check(model, graphs, program.multiply_adds, progress)
+    found = check(model, graphs, program.multiply_adds, begin)
     write(model, {folders[kind]: graphs[kind] for kind in folders})
     return Report.of({folders[kind]: graphs[kind] for kind in folders}, found)

@@ -64,13 +64,13 @@ def _set_aside(path: Path) -> Iterator[None]:
 def _section(model: Any, graph: Graph) -> dict[str, Any]:
     """What config.json says of a graph."""
     symbols = getattr(model, "symbols", None)
-    images = {"shape": graph.shape, "conditions": graph.conditions} if graph.shape else {}
+    images = ("shape", "parts", "draws", "conditions") if graph.shape else ()
     return {
         "format": _FORMAT,
         "graph": graph.kind,
         "classes": graph.classes,
         "symbols": None if symbols is None else symbols.config(),
-        **images,
+        **{name: getattr(graph, name) for name in images},
         "opset": graph.opset,
         "inputs": graph.inputs,
         "outputs": graph.outputs,

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-from genfast.exporting.columns import draws_of
+from genfast.exporting.heads import draws_of
 from genfast.exporting.nodes import OPSET
 from genfast.exporting.raster import build_raster
 from genfast.exporting.raster_step import build_raster_step
@@ -71,6 +71,8 @@ class Graph:
         options: What it was built with.
         states: Each carried value; of a step graph only.
         shape: (C, H, W) of an image; None for a sequence.
+        parts: Draws of a pixel: C, a channel each; or 1, which gives all channels.
+        draws: Uniforms that one of them owns.
         conditions: Size of each condition by its name: labels, or width.
     """
 
@@ -80,6 +82,8 @@ class Graph:
     options: Options
     states: tuple[State, ...] = ()
     shape: tuple[int, int, int] | None = None
+    parts: int = 1
+    draws: int = 1
     conditions: dict[str, int] = field(default_factory=dict)
 
     @cached_property
@@ -92,6 +96,12 @@ class Graph:
     def opset(self) -> int:
         """Of the standard operators."""
         return OPSET
+
+    @property
+    def pixels(self) -> int:
+        """Of an image."""
+        _, rows, columns = self.shape or (0, 0, 0)
+        return rows * columns
 
     @property
     def inputs(self) -> list[str]:
@@ -130,13 +140,16 @@ def _images(program: Program, options: Options, kind: str) -> Graph:
         states = tuple(_state(row.name, row.buffer, program.shape[1]) for row in kept)
     else:
         model = build_raster(program, uniforms=kind == "uniforms", **options.kept)
+    draws = draws_of(program)
     return Graph(
         kind,
         model,
-        draws_of(program)[0].target.vocabulary,
+        draws[0].targets[0].vocabulary,
         options,
         states,
-        (program.draws, *program.shape),
+        (program.values, *program.shape),
+        len(draws),
+        draws[0].draws,
         {given.target.name: _size(given.target) for given in program.inputs},
     )
 

@@ -32,7 +32,7 @@ def run_images(session: Any, graph: Graph, request: RasterRequest) -> Tensor:
 
 
 def run_image_step(session: Any, graph: Graph, request: RasterRequest) -> tuple[Tensor, Tensor]:
-    """What the step graph draws, row by row, and its scores, float32 (N, H*W, D, classes)."""
+    """What the step graph draws, row by row, and its scores, float32 (N, H*W, D, P)."""
     assert graph.shape is not None
     channels, height, width = graph.shape
     given, chance = _given(graph, request), _uniforms(graph, request)
@@ -40,16 +40,17 @@ def run_image_step(session: Any, graph: Graph, request: RasterRequest) -> tuple[
     fixed = _columns(request) | _conditions(graph, request)
     states = {state.name: _begin(state, n) for state in graph.states}
     values = np.zeros((n, channels, height, width), np.int64)
-    scores = np.zeros((n, height, width, channels, graph.classes), np.float32)
+    scores = []
     names = ["drawn", "scores", *(f"{name}_next" for name in states)]
     for y in range(height):
         here = {"given": given[:, :, y], "uniform": chance.reshape(n, height, -1)[:, y]}
         maps = {name: value[:, :, y] for name, value in fixed.items() if value.ndim == 4}
         fed = fixed | maps | states | here
         asked = {name: fed[name] for name in graph.inputs}
-        values[:, :, y], scores[:, y], *after = session.run(names, asked)
+        values[:, :, y], its, *after = session.run(names, asked)
+        scores.append(its)
         states = dict(zip(states, after, strict=True))
-    return torch.from_numpy(values), torch.from_numpy(scores).flatten(1, 2)
+    return torch.from_numpy(values), torch.from_numpy(np.concatenate(scores, 1))
 
 
 def _begin(state: Any, n: int) -> NDArray[Any]:
@@ -81,7 +82,7 @@ def _given(graph: Graph, request: RasterRequest) -> NDArray[np.int64]:
 
 
 def _uniforms(graph: Graph, request: RasterRequest) -> NDArray[np.float32]:
-    """float32 (N, sites), pixel by pixel."""
+    """float32 (N, draws), pixel by pixel."""
     assert isinstance(request.seed, Tensor)
-    sites = int(np.prod(graph.shape or ()))
-    return uniforms(request.seed, len(request.seed), sites, index=request.index).numpy()
+    draws = graph.pixels * graph.parts * graph.draws
+    return uniforms(request.seed, len(request.seed), draws, index=request.index).numpy()

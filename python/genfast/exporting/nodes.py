@@ -84,11 +84,12 @@ class Nodes:
         """A value (N, width) cut into columns of equal width, one block a name."""
         return self.many("Split", [value], names, axis=1, num_outputs=len(names))
 
-    def cut(self, value: str, count: int, axis: int) -> list[str]:
-        """A value cut into `count` equal parts along an axis."""
-        if count == 1:
+    def parts(self, value: str, sizes: Sequence[int], axis: int) -> list[str]:
+        """A value cut along an axis into parts of these sizes."""
+        if len(sizes) == 1:
             return [value]
-        return self.many("Split", [value], [value] * count, axis=axis, num_outputs=count)
+        names = [value] * len(sizes)
+        return self.many("Split", [value, self.integers(*sizes)], names, axis=axis)
 
     def columns(self, value: str, blocks: Sequence[range], axis: int = 1) -> str:
         """Columns of a value, cut out where they lie in one piece, which is far faster."""

@@ -55,19 +55,20 @@ class Place(ABC):
             name: What it is for.
         """
 
-    def run(self, phase: Phase, draw: Callable[[Draw, str], str]) -> None:
+    def run(self, phase: Phase, draw: Callable[[Draw, str], Sequence[str]]) -> None:
         """Adds the code of a phase.
 
         Args:
             phase: Whose code.
-            draw: Takes a draw and the name of its scores, gives the name of the symbol.
+            draw: Takes a draw and the name of its scores, gives the name of each symbol.
         """
         for instruction, its in zip(self.program.instructions, self.program.phases, strict=True):
             if its != phase or isinstance(instruction, Input):
                 continue
             if isinstance(instruction, Draw):
                 drawn = draw(instruction, self.read(instruction.ref))
-                self.values[instruction.target.name] = drawn
+                names = (target.name for target in instruction.targets)
+                self.values |= zip(names, drawn, strict=True)
             elif instruction.targets[0].name not in self._absorbed:
                 translate(self, instruction)
 

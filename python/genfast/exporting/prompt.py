@@ -26,7 +26,7 @@ def run_prompt(nodes: Nodes, program: Program, batch: str, values: dict[str, str
     branch = Nodes(nodes)
     site = Site(Nodes(branch), program, batch, values)
     symbol = site.nodes.fresh("symbol")
-    site.run("site", lambda draw, scores: symbol)
+    site.run("site", lambda draw, scores: [symbol])
     carried = list(site.carried.values())
     if not carried:
         return []

@@ -17,9 +17,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from genfast.exporting import words
-from genfast.exporting.columns import Chance, draws_of
-from genfast.exporting.draw import opened, prepared
+from genfast.exporting.categorical import prepared
 from genfast.exporting.grid import Grid
+from genfast.exporting.heads import chances, draws_of
 from genfast.exporting.nodes import FLOAT, INT64, Nodes, value_info
 from genfast.exporting.rows import condition, run_rows
 from genfast.program import Program
@@ -45,17 +45,19 @@ def build_raster(
         top_p: Mass kept, likewise.
     """
     assert program.shape is not None
-    draws = draws_of(program)
     nodes = Nodes()
     inputs = _inputs(program, uniforms, {"top_k": top_k, "top_p": top_p})
-    outputs = [value_info("values", INT64, ["batch", len(draws), *program.shape])]
+    outputs = [value_info("values", INT64, ["batch", program.values, *program.shape])]
     for value in (*inputs, *outputs):
         nodes.fresh(value.name)
     batch = nodes.add("Shape", "temperature", start=0, end=1, name="batch_size")
     grid = Grid(nodes, batch, *program.shape)
-    chances = _chances(nodes, grid, len(draws), uniforms)
-    options = prepared(nodes, draws[0].target.vocabulary, batch, "", top_k, top_p)
-    _finish(nodes, run_rows(nodes, program, grid, chances, options))
+    uniform = _uniforms(nodes, program, batch, uniforms)
+    given = nodes.add("Transpose", "given", perm=[2, 3, 1, 0])
+    asked = chances(nodes, program, batch, program.shape, uniform, given)
+    classes = draws_of(program)[0].targets[0].vocabulary
+    options = prepared(nodes, classes, batch, "", top_k, top_p)
+    _finish(nodes, run_rows(nodes, program, grid, asked, options))
     return nodes.model("sampler", inputs, outputs, _TEXT)
 
 
@@ -67,38 +69,25 @@ def _inputs(program: Program, uniforms: bool, kept: dict[str, Any]) -> list[Any]
     named: list[tuple[str, int, list[int]]] = [*(sites if uniforms else random)]
     named.append(("temperature", FLOAT, [1]))
     named += [condition(given, program.shape) for given in program.inputs]
-    named.append(("given", INT64, [program.draws, rows, columns]))
+    named.append(("given", INT64, [program.values, rows, columns]))
     for name, kind in (("top_k", INT64), ("top_p", FLOAT)):
         named += [(name, kind, [1])] if kept[name] == "input" else []
     return [value_info(name, kind, ["batch", *shape]) for name, kind, shape in named]
 
 
-def _chances(nodes: Nodes, grid: Grid, count: int, uniforms: bool) -> list[Chance]:
-    """Of each draw of a site: (rows, columns, N, 1) uniforms, and (rows, columns, N) the others.
-
-    Pixel t owns the draws `t count .. t count + count - 1`.
-    """
-    if uniforms:
-        uniform = nodes.add("Transpose", "uniforms", perm=[1, 0])
-    else:
-        first = nodes.add("Mul", "index", nodes.integers(0))
-        draws = nodes.integers(grid.rows * grid.columns * count)
-        uniform = words.uniforms(nodes, "seed", "index", first, draws, grid.batch)
-    temperature = nodes.add("Reshape", "temperature", nodes.integers(-1))
-    uniform = opened(nodes, uniform, temperature)
-    sizes = nodes.integers(grid.rows, grid.columns)
-    shape = nodes.add("Concat", sizes, grid.cells(count), nodes.integers(1), axis=0)
-    uniform = nodes.add("Reshape", uniform, shape, name="uniforms_by_site", allowzero=1)
-    given = nodes.add("Transpose", "given", perm=[2, 3, 1, 0])
-    shape = nodes.add("Concat", sizes, grid.cells(count), axis=0)
-    given = nodes.add("Reshape", given, shape, name="given_by_site", allowzero=1)
-    is_drawn = nodes.add("Less", given, nodes.integers(0), name="is_drawn_by_site")
-    parts = [nodes.cut(value, count, axis=2) for value in (uniform, given, is_drawn)]
-    return [Chance(*names) for names in zip(*parts, strict=True)]
+def _uniforms(nodes: Nodes, program: Program, batch: str, given: bool) -> str:
+    """Those of all sites in order, float32 (draws, N)."""
+    if given:
+        return nodes.add("Transpose", "uniforms", perm=[1, 0])
+    assert program.shape is not None
+    rows, columns = program.shape
+    first = nodes.add("Mul", "index", nodes.integers(0))
+    count = nodes.integers(rows * columns * program.draws)
+    return words.uniforms(nodes, "seed", "index", first, count, batch)
 
 
 def _finish(nodes: Nodes, symbols: Sequence[str]) -> None:
-    """`values`, int64 (N, draws, rows, columns)."""
+    """`values`, int64 (N, values, rows, columns)."""
     axis = nodes.integers(0)
     planes = [nodes.add("Unsqueeze", symbol, axis) for symbol in symbols]
     whole = nodes.add("Concat", *planes, axis=0) if len(planes) > 1 else planes[0]

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from genfast.exporting.columns import Chance, drawn_row, draws_of
-from genfast.exporting.draw import opened, prepared
+from genfast.exporting.categorical import prepared
+from genfast.exporting.columns import drawn_row
 from genfast.exporting.grid import Grid
+from genfast.exporting.heads import chances, draws_of
 from genfast.exporting.nodes import FLOAT, INT64, Nodes, value_info
 from genfast.exporting.row import KeptRow, Row, kept_rows
 from genfast.exporting.rows import condition, no_draw, start_values
@@ -33,25 +34,27 @@ def build_raster_step(
     """
     assert program.shape is not None
     nodes, columns, kept = Nodes(), program.shape[1], kept_rows(program)
-    classes = draws_of(program)[0].target.vocabulary
+    draws = draws_of(program)
     states = [_state(one, columns) for one in kept]
     inputs = [*states, *_others(program, {"top_k": top_k, "top_p": top_p})]
     outputs = [
-        value_info("drawn", INT64, ["batch", program.draws, columns]),
+        value_info("drawn", INT64, ["batch", program.values, columns]),
         *(_state(one, columns, "_next") for one in kept),
-        value_info("scores", FLOAT, ["batch", columns, program.draws, classes]),
+        value_info("scores", FLOAT, ["batch", columns, len(draws), draws[0].ref.buffer.width]),
     ]
     for value in (*inputs, *outputs):
         nodes.fresh(value.name)
     batch = nodes.add("Shape", "temperature", start=0, end=1, name="batch_size")
     grid = Grid(nodes, batch, 1, columns)
-    options = prepared(nodes, classes, batch, "", top_k, top_p)
+    options = prepared(nodes, draws[0].targets[0].vocabulary, batch, "", top_k, top_p)
     row = Row(nodes, program, grid, start_values(nodes, program, grid), {})
     row.give_above({one: _flat(row, one.buffer.width, one) for one in kept})
     _give_inputs(row)
-    chances = _chances(nodes, grid, program.draws)
+    uniform = nodes.add("Transpose", "uniform", perm=[1, 0])
+    given = nodes.add("Transpose", "given", perm=[2, 1, 0])
+    asked = chances(nodes, program, batch, [columns], uniform, given)
     row.run("row", no_draw)
-    symbols, scores = drawn_row(row, chances, options, with_scores=True)
+    symbols, scores = drawn_row(row, asked, options, with_scores=True)
     found = {_drawn(nodes, symbols): "drawn", _scores(nodes, scores): "scores"}
     found |= {_next(row, one): f"{one.name}_next" for one in kept}
     nodes.prune(list(found))
@@ -67,7 +70,7 @@ def _others(program: Program, kept: dict[str, Any]) -> list[Any]:
         ("uniform", FLOAT, [columns * program.draws]),
         ("temperature", FLOAT, [1]),
         *(condition(given, (columns,)) for given in program.inputs),
-        ("given", INT64, [program.draws, columns]),
+        ("given", INT64, [program.values, columns]),
     ]
     for name, kind in (("top_k", INT64), ("top_p", FLOAT)):
         named += [(name, kind, [1])] if kept[name] == "input" else []
@@ -107,28 +110,13 @@ def _give_inputs(row: Row) -> None:
             row.values[name] = row.flat(turned, width if kind == FLOAT else 0)
 
 
-def _chances(nodes: Nodes, grid: Grid, count: int) -> list[Chance]:
-    """Of each draw of a site: uniform (columns, N, 1), and (columns, N) the others."""
-    uniform = opened(nodes, "uniform", "temperature")
-    turned = nodes.add("Transpose", uniform, perm=[1, 0])
-    sizes = nodes.integers(grid.columns)
-    shape = nodes.add("Concat", sizes, grid.cells(count), nodes.integers(1), axis=0)
-    uniform = nodes.add("Reshape", turned, shape, allowzero=1)
-    given = nodes.add("Transpose", "given", perm=[2, 1, 0])
-    shape = nodes.add("Concat", sizes, grid.cells(count), axis=0)
-    given = nodes.add("Reshape", given, shape, allowzero=1)
-    is_drawn = nodes.add("Less", given, nodes.integers(0))
-    parts = [nodes.cut(value, count, axis=1) for value in (uniform, given, is_drawn)]
-    return [Chance(*names) for names in zip(*parts, strict=True)]
-
-
 def _drawn(nodes: Nodes, symbols: Sequence[str]) -> str:
-    """int64 (N, draws, columns)."""
+    """int64 (N, values, columns)."""
     planes = [nodes.add("Unsqueeze", symbol, nodes.integers(0)) for symbol in symbols]
     return nodes.add("Transpose", nodes.add("Concat", *planes, axis=0), perm=[2, 0, 1])
 
 
 def _scores(nodes: Nodes, scores: Sequence[str]) -> str:
-    """float32 (N, columns, draws, classes)."""
+    """float32 (N, columns, draws, width)."""
     planes = [nodes.add("Unsqueeze", score, nodes.integers(2)) for score in scores]
     return nodes.add("Transpose", nodes.add("Concat", *planes, axis=2), perm=[1, 0, 2, 3])

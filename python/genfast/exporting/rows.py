@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from onnx import TensorProto
-
-from genfast.exporting.columns import Chance, drawn_row
-from genfast.exporting.draw import Options
+from genfast.exporting.categorical import Options
+from genfast.exporting.chance import Chance
+from genfast.exporting.columns import drawn_row
 from genfast.exporting.grid import Grid
 from genfast.exporting.nodes import FLOAT, INT64, Nodes, value_info
 from genfast.exporting.row import KeptRow, Row, kept_rows
@@ -21,13 +20,13 @@ __all__ = ["condition", "no_draw", "run_rows", "start_values"]
 def run_rows(
     nodes: Nodes, program: Program, grid: Grid, chances: Sequence[Chance], options: Options
 ) -> list[str]:
-    """Of each draw of a site what all rows have drawn, int64 (rows, columns, N).
+    """Of each value of a site what all rows have drawn, int64 (rows, columns, N).
 
     Args:
         nodes: The outermost graph, with the program's inputs.
         program: What is drawn from.
         grid: Its sizes.
-        chances: One a draw of a site, of all rows: (rows, columns, N ..).
+        chances: What each draw of a site is given, of all rows and columns.
         options: What bends every draw.
     """
     body = Nodes(nodes)
@@ -70,12 +69,11 @@ class _Scanned:
         return fresh
 
     def chance(self, whole: Chance) -> Chance:
-        """A row of a draw's chance."""
-        return Chance(
-            self.add("uniform_row", FLOAT, ["batch", 1], whole.uniform),
-            self.add("given_row", INT64, ["batch"], whole.given),
-            self.add("is_drawn_row", TensorProto.BOOL, ["batch"], whole.is_drawn),
-        )
+        """A row of what a draw is given."""
+        return {
+            name: part._replace(value=self.add(f"{name}_row", part.kind, part.shape, part.value))
+            for name, part in whole.items()
+        }
 
 
 def _give_rows(row: Row, scanned: _Scanned, nodes: Nodes) -> None:
@@ -112,7 +110,7 @@ def start_values(nodes: Nodes, program: Program, grid: Grid) -> dict[str, str]:
     return start.values
 
 
-def no_draw(*_: Any) -> str:
+def no_draw(*_: Any) -> list[str]:
     """For code that draws nothing."""
     raise AssertionError("only site code draws")
 

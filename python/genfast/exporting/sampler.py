@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from genfast.exporting import words
-from genfast.exporting.draw import Options, draw, opened, prepared
+from genfast.exporting.categorical import Options, choose, opened, prepared
 from genfast.exporting.nodes import FLOAT, INT64, Nodes, value_info
 from genfast.exporting.prompt import run_prompt
 from genfast.exporting.site import Site, types_of
@@ -60,7 +60,7 @@ def build_sampler(
     classes = instruction.target.vocabulary
     options = prepared(nodes, classes, batch, uniform, top_k, top_p)
     start = Site(nodes, program, batch, {})
-    start.run("start", lambda draw, scores: scores)
+    start.run("start", lambda draw, scores: [scores])
     begin = run_prompt(nodes, program, batch, start.values)
     drawn = _run_sites(nodes, Site(Nodes(nodes), program, batch, start.values), begin, options)
     _finish(nodes, drawn, stop)
@@ -113,10 +113,10 @@ def _run_sites(nodes: Nodes, site: Site, begin: list[str], options: Options) -> 
     uniform = body.fresh("uniform")
     symbols: list[str] = []
 
-    def drawn(_: Draw, scores: str) -> str:
+    def drawn(_: Draw, scores: str) -> list[str]:
         mine = replace(options, uniform=uniform)
-        symbols.append(draw(body, scores, site.classes, mine))
-        return symbols[0]
+        symbols.append(choose(body, scores, site.classes, mine))
+        return symbols
 
     site.run("site", drawn)
     carried = list(site.carried.values())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from genfast.exporting.draw import draw, opened, prepared
+from genfast.exporting.categorical import choose, opened, prepared
 from genfast.exporting.nodes import FLOAT, INT64, Nodes, value_info
 from genfast.exporting.site import Carried, Site, types_of
 from genfast.program import Draw, Program
@@ -35,10 +35,10 @@ def build_step(
     options = prepared(nodes, site.classes, batch, uniform, top_k, top_p)
     found: dict[str, str] = {}
 
-    def drawn(_: Draw, scores: str) -> str:
+    def drawn(_: Draw, scores: str) -> list[str]:
         found["scores"] = nodes.add("Identity", scores)
-        found["drawn"] = draw(nodes, scores, site.classes, options, keepdims=1)
-        return found["drawn"]
+        found["drawn"] = choose(nodes, scores, site.classes, options, keepdims=1)
+        return [found["drawn"]]
 
     site.run("start", drawn)
     site.run("site", drawn)

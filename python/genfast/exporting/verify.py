@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import product
 from typing import Any
 
 import torch
@@ -16,14 +14,16 @@ from genfast.exporting.runs import Asked, Drawn, open_session, run_sampler, run_
 from genfast.random import INDEX_LIMIT, fold
 from genfast.sampling import Request, sample
 from genfast.testing import replay_drawn
+from genfast.watching import watched
 
-__all__ = ["Found", "cycle", "each", "shown", "verify"]
+__all__ = ["WATCHED", "Found", "cycle", "each", "verify"]
+
+#: What is said of a verification that takes long.
+WATCHED = "verifying the export"
 
 # Multiply-adds, and numbers of scores, that a verification may take for one graph; sites.
 _WORK, _SCORES = 1e9, 4e6
 _FEWEST_SITES, _MOST_SITES = 24, 300
-# Multiply-adds a second that take long enough to be shown.
-_SHOWN_WORK = 1e9
 
 
 @dataclass(frozen=True)
@@ -36,14 +36,14 @@ class Found:
     equal_samples: float
 
 
-def verify(model: Any, graphs: dict[str, Graph], multiply_adds: int, progress: bool) -> Found:
+def verify(model: Any, graphs: dict[str, Graph], multiply_adds: int, begin: float) -> Found:
     """Replays what every graph draws: two batches of mixed rows, and scores by the step graph.
 
     Args:
         model: What was exported.
         graphs: All graphs, by their kind.
         multiply_adds: Of one site, which decide how many sites are drawn.
-        progress: Whether to show what takes long.
+        begin: When the export began, which decides when a line of progress appears.
 
     Raises:
         RuntimeError: Naming the graph, row, site and numbers, where one draws something else.
@@ -53,14 +53,13 @@ def verify(model: Any, graphs: dict[str, Graph], multiply_adds: int, progress: b
     sites = max(_FEWEST_SITES, int(sites))
     batches = [(1, sites // 5), (7, sites // 7)]
     found: list[tuple[int, int, float, float]] = []
-    long = sites * multiply_adds * len(graphs) > _SHOWN_WORK
-    with shown(progress and long) as show:
-        for kind, graph in graphs.items():
+    session: Any = None
+    numbered = list(product(graphs.values(), enumerate(batches)))
+    for graph, (number, (n, length)) in watched(numbered, WATCHED, begin):
+        if number == 0:
             session = open_session(graph)
-            for number, (n, length) in enumerate(batches):
-                show(f"verifying {kind}, batch of {n}")
-                asked = _asked(model, step.options, number, n, max(1, length))
-                found.append(_replayed(model, graph, session, asked))
+        asked = _asked(model, step.options, number, n, max(1, length))
+        found.append(_replayed(model, graph, session, asked))
     counts, skipped, gaps, equal = zip(*found, strict=True)
     rows = len(graphs) * sum(n for n, _ in batches)
     return Found(max(gaps), sum(counts), sum(skipped), sum(equal) / rows)
@@ -125,15 +124,3 @@ def _equal(model: Any, drawn: Drawn, asked: Asked) -> float:
     values = own.values.cpu().where(there, 0)
     same = (values == drawn.values).all(-1) & (lengths == drawn.lengths)
     return float(same.sum())
-
-
-@contextmanager
-def shown(wanted: bool) -> Iterator[Any]:
-    """A line on standard error that says what goes on; nothing where that is no terminal."""
-    if not (wanted and sys.stderr.isatty()):
-        yield lambda text: None
-        return
-    from rich.console import Console
-
-    with Console(stderr=True).status("") as status:
-        yield lambda text: status.update(f"export: {text}")

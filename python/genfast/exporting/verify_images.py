@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import product
 from typing import Any
 
 import torch
@@ -10,10 +11,12 @@ from torch import Tensor
 from genfast.exporting.graphs import Graph, Options
 from genfast.exporting.image_runs import run_image_step, run_images
 from genfast.exporting.runs import open_session
-from genfast.exporting.verify import Found, cycle, each, shown
+from genfast.exporting.verify import WATCHED, Found, cycle, each
+from genfast.pixels import Layout
 from genfast.random import INDEX_LIMIT, fold
 from genfast.rasters import RasterRequest, sample
-from genfast.testing import ReplayReport, replay_images_drawn
+from genfast.testing import ImageReplay, ReplayReport
+from genfast.watching import watched
 
 __all__ = ["verify_images"]
 
@@ -22,16 +25,14 @@ _WORK = 1e9
 _FEWEST_IMAGES, _MOST_IMAGES = 2, 7
 
 
-def verify_images(
-    model: Any, graphs: dict[str, Graph], multiply_adds: int, progress: bool
-) -> Found:
+def verify_images(model: Any, graphs: dict[str, Graph], multiply_adds: int, begin: float) -> Found:
     """Replays what every graph draws: one plain image, then a batch of mixed rows.
 
     Args:
         model: What was exported.
         graphs: All graphs, by their kind.
         multiply_adds: Of one pixel, which decide how many images are drawn.
-        progress: Whether to show what takes long.
+        begin: When the export began, which decides when a line of progress appears.
 
     Raises:
         RuntimeError: Naming the graph, row, pixel and numbers, where one draws something else.
@@ -39,41 +40,48 @@ def verify_images(
     _, height, width = model.shape
     work = height * width * max(1, multiply_adds)
     images = int(min(_MOST_IMAGES, max(_FEWEST_IMAGES, _WORK / work)))
-    sizes = (1, images)
-    requests = [_asked(model, graphs["step"].options, i, n) for i, n in enumerate(sizes)]
-    own = [sample(model, n, asked).cpu() for n, asked in zip(sizes, requests, strict=True)]
+    batches = [
+        _Batch(model, _asked(model, graphs["step"].options, number, n))
+        for number, n in enumerate((1, images))
+    ]
     found: list[tuple[ReplayReport, int]] = []
-    with shown(progress and work * images * len(graphs) > _WORK) as show:
-        for kind, graph in graphs.items():
+    session: Any = None
+    for graph, batch in watched(list(product(graphs.values(), batches)), WATCHED, begin):
+        if batch is batches[0]:
             session = open_session(graph)
-            for asked, expected in zip(requests, own, strict=True):
-                show(f"verifying {kind}, batch of {len(expected)}")
-                report, drawn = _replayed(model, graph, session, asked)
-                found.append((report, int((drawn == expected).flatten(1).all(-1).sum())))
+        found.append(batch.replayed(graph, session))
     return Found(
         score_gap=max(report.score_error or 0.0 for report, _ in found),
         sites=sum(report.sites for report, _ in found),
         skipped=sum(report.skipped for report, _ in found),
-        equal_samples=sum(equal for _, equal in found) / (len(graphs) * sum(sizes)),
+        equal_samples=sum(equal for _, equal in found) / (len(graphs) * (1 + images)),
     )
 
 
-def _replayed(
-    model: Any, graph: Graph, session: Any, asked: RasterRequest
-) -> tuple[ReplayReport, Tensor]:
-    scores = None
-    if graph.kind == "step":
-        drawn, scores = run_image_step(session, graph, asked)
-    else:
-        drawn = run_images(session, graph, asked)
-    device = next(model.parameters()).device
-    try:
-        return replay_images_drawn(model, drawn.to(device), asked, scores), drawn
-    except AssertionError as error:
-        raise RuntimeError(
-            f"export: ONNX Runtime draws from the {graph.kind} graph what the model does not: "
-            f"{error}; nothing was written"
-        ) from None
+class _Batch:
+    """A batch that every graph draws; graphs that draw the same images are replayed as one."""
+
+    def __init__(self, model: Any, asked: RasterRequest) -> None:
+        self._asked, self._device = asked, next(model.parameters()).device
+        self._replay = ImageReplay(model, asked)
+        assert isinstance(asked.seed, Tensor)
+        self._own = sample(model, len(asked.seed), asked).cpu()
+
+    def replayed(self, graph: Graph, session: Any) -> tuple[ReplayReport, int]:
+        """What replay found of a graph, and how many images are the library's."""
+        scores = None
+        if graph.kind == "step":
+            drawn, scores = run_image_step(session, graph, self._asked)
+        else:
+            drawn = run_images(session, graph, self._asked)
+        try:
+            report = self._replay.check(drawn.to(self._device), scores)
+        except AssertionError as error:
+            raise RuntimeError(
+                f"export: ONNX Runtime draws from the {graph.kind} graph what the model does not: "
+                f"{error}; nothing was written"
+            ) from None
+        return report, int((drawn == self._own).flatten(1).all(-1).sum())
 
 
 def _asked(model: Any, options: Options, number: int, n: int) -> RasterRequest:
@@ -83,7 +91,9 @@ def _asked(model: Any, options: Options, number: int, n: int) -> RasterRequest:
     device = next(model.parameters()).device
     shape = (n, *model.shape)
     image = torch.randint(model.levels, shape, generator=generator)
-    mask = torch.rand(shape, generator=generator) < 0.3
+    # A draw that gives all channels of a pixel is given whole pixels.
+    channels = 1 if Layout.of(model).parts == 1 else shape[1]
+    mask = torch.rand(n, channels, *shape[2:], generator=generator) < 0.3
     labels = torch.randint(model.classes or 1, (n,), generator=generator)
     vector = torch.randn(n, model.vector or 0, generator=generator)
     features = torch.randn(n, model.features or 0, *shape[2:], generator=generator)

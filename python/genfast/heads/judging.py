@@ -30,6 +30,8 @@ __all__ = ["judge"]
 _LEAST_EPS, _GAPS = 1e-6, 8.0
 # A location known to this part of a level tells levels apart.
 _MOST_SLACK = 2.0**-8
+# At temperature 0 a location known to this part of a level tells all but its neighbours apart.
+_MOST_SLACK_STILL = 0.5
 
 
 def judge(
@@ -101,7 +103,9 @@ def _channels(
     still = (temperature == 0)[:, None, None]
     over = over.where(~still, (x == 0) | (low <= slack))
     under = under.where(~still, (x == head.levels - 1) | (high >= -slack))
-    return over & under, eps.nan_to_num(nan=torch.inf)
+    # No uniform is used at temperature 0: what cannot be told apart is levels.
+    unknown = torch.where(slack < _MOST_SLACK_STILL, _LEAST_EPS, torch.inf)
+    return over & under, eps.nan_to_num(nan=torch.inf).where(~still, unknown)
 
 
 def _f(distance: Tensor, spread: Tensor) -> Tensor:

@@ -45,6 +45,8 @@ class Exported:
         graph: "sampler", "uniforms" or "step".
         classes: Symbols of the vocabulary, or levels of a pixel.
         shape: (C, H, W) of an image; None for a sequence.
+        parts: Of an image: draws of a pixel, C, a channel each; or 1, which gives all channels.
+        draws: Uniforms that one of them owns.
         conditions: Of an image: labels of "classes", widths of "vector" and "features".
         symbols: What they stand for, or None.
         inputs, outputs: Names of the graph's.
@@ -59,6 +61,8 @@ class Exported:
     graph: str
     classes: int
     shape: tuple[int, int, int] | None
+    parts: int
+    draws: int
     conditions: dict[str, int]
     symbols: dict[str, Any] | None
     inputs: tuple[str, ...]
@@ -158,6 +162,11 @@ def _checked(path: Path, where: str, section: dict[str, Any]) -> Exported:
     for name in ("inputs", "outputs"):
         fields[name] = tuple(fields[name])
     fields["shape"] = None if fields["shape"] is None else tuple(fields["shape"])
+    channels = fields["shape"][0] if fields["shape"] else 1
+    # Both are missing where every channel is a draw of its own with one uniform.
+    fields["parts"], fields["draws"] = fields["parts"] or channels, fields["draws"] or 1
+    if fields["shape"] and fields["parts"] not in (1, channels):
+        raise ValueError(f"{where}: parts must be 1 or {channels}, got {fields['parts']}")
     fields["conditions"] = fields["conditions"] or {}
     fields["states"] = tuple(
         State(*(state.get(name) for name in State._fields)) for state in fields["states"] or ()
@@ -172,6 +181,10 @@ def _shortened(value: Any) -> str:
 
 def _integer(value: Any, least: int) -> bool:
     return type(value) is int and least <= value < 2**31
+
+
+def _count(value: Any) -> bool:
+    return value is None or _integer(value, 1)
 
 
 def _names(value: Any) -> bool:
@@ -222,6 +235,8 @@ _FIELDS: dict[str, tuple[Callable[[Any], bool], str]] = {
     "graph": (lambda v: v in ("sampler", "uniforms", "step"), "sampler, uniforms or step"),
     "classes": (lambda v: _integer(v, 1), "an integer of at least 1"),
     "shape": (_shape, "three sides of at least 1, or null"),
+    "parts": (_count, "an integer of at least 1, or null"),
+    "draws": (_count, "an integer of at least 1, or null"),
     "conditions": (_conditions, "sizes of classes, vector and features"),
     "symbols": (lambda v: v is None or isinstance(v, dict), "an object or null"),
     "inputs": (_names, "a list of names"),

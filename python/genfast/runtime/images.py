@@ -64,7 +64,8 @@ def given_levels(exported: Exported, n: int, given: Any) -> Integers:
             where the image counts.
 
     Raises:
-        ValueError: A wrong type or shape, or a level out of range where it counts.
+        ValueError: A wrong type or shape, a level out of range where it counts, or a part of a
+            pixel where one draw gives all channels.
     """
     shape = (n, *(exported.shape or ()))
     if given is None:
@@ -81,6 +82,8 @@ def given_levels(exported: Exported, n: int, given: Any) -> Integers:
             f"Sampler: given: mask must be bool {(n, 1, *shape[2:])} or {shape}, "
             f"got {_described(mask)}"
         )
+    if exported.parts == 1:
+        _check_whole_pixels(mask)
     wrong = mask & ((image < 0) | (image >= exported.classes))
     if wrong.any():
         place = tuple(int(i) for i in np.argwhere(wrong)[0])
@@ -89,6 +92,16 @@ def given_levels(exported: Exported, n: int, given: Any) -> Integers:
             "in row {}, channel {}, y {}, x {}".format(*place)
         )
     return np.where(mask, image, -1).astype(np.int64)
+
+
+def _check_whole_pixels(mask: NDArray[np.bool_]) -> None:
+    wrong = mask != mask[:, :1]
+    if wrong.any():
+        place = (int(i) for i in np.argwhere(wrong)[0])
+        raise ValueError(
+            "Sampler: given: mask must take whole pixels, got another value than channel 0's in "
+            "row {}, channel {}, y {}, x {}".format(*place)
+        )
 
 
 def _reals(name: str, value: Any, shape: tuple[int, ...]) -> NDArray[np.float32]:

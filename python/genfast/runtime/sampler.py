@@ -134,7 +134,8 @@ class Sampler:
             vector: Numbers (N, V).
             features: Numbers (N, F, H, W).
             given: An image (N, C, H, W) and a mask bool (N, 1, H, W) or (N, C, H, W), True where
-                the image is taken as it is. A pixel sees those before it in raster order.
+                the image is taken as it is; of a mixture whole pixels. A pixel sees those before
+                it in raster order.
 
         Raises:
             ValueError: An argument is wrong; the message names it, what was expected, what came.
@@ -253,7 +254,8 @@ class Sampler:
 
     def _image_uniforms(self, rows: Rows) -> NDArray[np.float32]:
         """float32 (N, draws), those of every image, pixel by pixel."""
-        draws = int(np.prod(self._exported.shape or (0,)))
+        _, height, width = self._exported.shape or (0, 0, 0)
+        draws = height * width * self._exported.parts * self._exported.draws
         return uniforms(rows.seed, rows.index, np.zeros_like(rows.seed), draws)
 
     def _step_graph(self) -> tuple[Exported, Any]:

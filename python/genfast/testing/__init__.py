@@ -6,12 +6,13 @@ wrong kernel has no place to hide.
 """
 
 from genfast.testing.draws import TOLERANCE, ReplayReport, Sites, check_draws, check_scores
-from genfast.testing.images import replay_images, replay_images_drawn
+from genfast.testing.images import ImageReplay, replay_images, replay_images_drawn
 from genfast.testing.sequences import Drawn, Sequences, joined, replay, replay_drawn
 
 __all__ = [
     "TOLERANCE",
     "Drawn",
+    "ImageReplay",
     "ReplayReport",
     "Sequences",
     "Sites",

@@ -22,7 +22,7 @@ from genfast.testing.draws import (
     reference_scores,
 )
 
-__all__ = ["PixelHead", "replay_images", "replay_images_drawn"]
+__all__ = ["ImageReplay", "PixelHead", "replay_images", "replay_images_drawn"]
 
 
 class PixelHead(Protocol):
@@ -104,22 +104,73 @@ def replay_images_drawn(
         AssertionError: As for `replay_images`, or when a given level is not in `values`.
         ValueError: `values` or `request` does not fit the model.
     """
-    n, layout = len(values), Layout.of(model)
-    check_images("replay: values", values, model, n)
-    forced = request.forced("replay", model, n)
-    sites = layout.to_sites(values.cpu())
-    if forced is not None and not torch.equal(sites.where(forced >= 0, -1), forced):
-        raise AssertionError("replay: values differ from what was given")
-    exact = _draws(model, values, request, torch.float64)
-    error = None
-    if scores is not None:
-        everywhere = torch.ones(exact.shape[:2], dtype=torch.bool)
-        error = check_scores(scores.flatten(1, 2), exact, everywhere, layout.named)
-    close = _draws(model, values, request, torch.float32)
-    free = torch.ones_like(sites, dtype=torch.bool) if forced is None else forced < 0
-    places = free.view(n, exact.shape[1], -1)[..., 0].nonzero()
-    skipped = _check_places(model.head, layout, exact, close, sites, request, places)
-    return ReplayReport(backend, len(places), skipped, error, None)
+    return ImageReplay(model, request).check(values, scores, backend=backend)
+
+
+class ImageReplay:
+    """Replay of what several backends draw from one request.
+
+    What the reference says of a batch is kept, so that of an equal one it is not asked again.
+
+    Args:
+        model: What was drawn from; its weights must stay as they are.
+        request: What every draw began with; see `replay_images_drawn`.
+    """
+
+    def __init__(self, model: Any, request: RasterRequest) -> None:
+        self._model, self._request, self._layout = model, request, Layout.of(model)
+        #: A batch's levels to the reference's scores of its draws.
+        self._scores: dict[bytes, tuple[Tensor, Tensor]] = {}
+        #: Those of a batch that was found right to how many of its draws were skipped.
+        self._skipped: dict[bytes, int] = {}
+
+    def check(
+        self,
+        values: Int64[Tensor, "n c h w"],
+        scores: Float[Tensor, "n sites d p"] | None = None,
+        *,
+        backend: str = "",
+    ) -> ReplayReport:
+        """`replay_images_drawn` of the model and the request.
+
+        Args:
+            values: int64 (N, C, H, W), what was drawn, and what was given as it is.
+            scores: float32 (N, H*W, D, P), the backend's scores of `values`.
+            backend: What drew, for the report.
+
+        Raises:
+            AssertionError: As for `replay_images`, or when a given level is not in `values`.
+            ValueError: `values` or the request does not fit the model.
+        """
+        n, layout = len(values), self._layout
+        check_images("replay: values", values, self._model, n)
+        forced = self._request.forced("replay", self._model, n)
+        sites = layout.to_sites(values.cpu())
+        if forced is not None and not torch.equal(sites.where(forced >= 0, -1), forced):
+            raise AssertionError("replay: values differ from what was given")
+        key = sites.numpy().tobytes()
+        exact, close = self._reference(key, values)
+        error = None
+        if scores is not None:
+            everywhere = torch.ones(exact.shape[:2], dtype=torch.bool)
+            error = check_scores(scores.flatten(1, 2), exact, everywhere, layout.named)
+        free = torch.ones_like(sites, dtype=torch.bool) if forced is None else forced < 0
+        places = free.view(n, exact.shape[1], -1)[..., 0].nonzero()
+        if key not in self._skipped:
+            self._skipped[key] = _check_places(
+                self._model.head, layout, exact, close, sites, self._request, places
+            )
+        return ReplayReport(backend, len(places), self._skipped[key], error, None)
+
+    def _reference(self, key: bytes, values: Tensor) -> tuple[Tensor, Tensor]:
+        """The reference's scores of every draw in order, float64 and float32 (N, draws, P)."""
+        if key not in self._scores:
+            exact, close = (
+                _draws(self._model, values, self._request, dtype)
+                for dtype in (torch.float64, torch.float32)
+            )
+            self._scores[key] = exact, close
+        return self._scores[key]
 
 
 def _draws(

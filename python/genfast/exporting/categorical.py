@@ -21,14 +21,28 @@ which the lowest of them exceeds: it has at least a share of 1 / classes.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 
 import numpy as np
+from onnx import TensorProto
 
-from genfast.exporting.nodes import Nodes
+from genfast.exporting.chance import Asked, Chance, Part
+from genfast.exporting.nodes import FLOAT, INT64, Nodes
+from genfast.program import Draw
 from genfast.program.instructions import Array
 
-__all__ = ["COLDEST", "LEAST", "Options", "draw", "opened", "prepared"]
+__all__ = [
+    "COLDEST",
+    "LEAST",
+    "Options",
+    "choose",
+    "column",
+    "draw",
+    "opened",
+    "prepared",
+    "ready",
+]
 
 #: Stands for a uniform of 0: below the share of a class that can be told from none, and below every
 #: other uniform, 2**-24 being the next.
@@ -67,6 +81,34 @@ def opened(nodes: Nodes, uniform: str, temperature: str) -> str:
     greedy = nodes.add("Equal", temperature, nodes.constant(0.0))
     least = nodes.constant(LEAST, name="least")
     return nodes.add("Where", greedy, least, nodes.add("Add", uniform, least))
+
+
+def column(nodes: Nodes, uniform: str, asked: Asked) -> str:
+    """Uniforms (*sites, 1, N) of a draw ready for it, (*sites, N, 1)."""
+    axis = nodes.integers(asked.axis)
+    flat = opened(nodes, nodes.add("Squeeze", uniform, axis), asked.temperature)
+    return nodes.add("Unsqueeze", flat, nodes.integers(asked.axis + 1), name="uniform_by_site")
+
+
+def ready(nodes: Nodes, _: Draw, asked: Asked) -> Chance:
+    """What a draw is given; see `genfast.exporting.heads.HeadNodes`."""
+    given = nodes.add("Squeeze", asked.given, nodes.integers(asked.axis), name="given_by_site")
+    is_drawn = nodes.add("Less", given, nodes.integers(0), name="is_drawn_by_site")
+    return {
+        "uniform": Part(column(nodes, asked.uniform, asked), FLOAT, ["batch", 1]),
+        "given": Part(given, INT64, ["batch"]),
+        "is_drawn": Part(is_drawn, TensorProto.BOOL, ["batch"]),
+    }
+
+
+def draw(
+    nodes: Nodes, instruction: Draw, scores: str, chance: Mapping[str, str], options: Options
+) -> list[str]:
+    """The symbol of a site; see `genfast.exporting.heads.HeadNodes`."""
+    options = replace(options, uniform=chance["uniform"])
+    symbol = choose(nodes, scores, instruction.target.vocabulary, options)
+    name = instruction.target.name
+    return [nodes.add("Where", chance["is_drawn"], symbol, chance["given"], name=name)]
 
 
 def prepared(
@@ -114,7 +156,7 @@ def _top_p(nodes: Nodes, p: float | str | None) -> float | str | None:
     return None if p is None or float(p) >= 1 else p
 
 
-def draw(nodes: Nodes, scores: str, classes: int, options: Options, keepdims: int = 0) -> str:
+def choose(nodes: Nodes, scores: str, classes: int, options: Options, keepdims: int = 0) -> str:
     """A symbol of every row, int64 (N) or (N, 1).
 
     Args:

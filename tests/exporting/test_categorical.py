@@ -1,4 +1,4 @@
-"""The draw's nodes alone: the contract's class, its edges, what is excluded, what is kept."""
+"""The categorical draw's nodes alone: the contract's class, its edges, exclusions, kept sets."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from genfast.exporting.draw import draw, prepared
-from genfast.exporting.draw import opened as opened_uniform
+from genfast.exporting.categorical import choose, prepared
+from genfast.exporting.categorical import opened as opened_uniform
 from genfast.exporting.nodes import FLOAT, INT64, Nodes, value_info
 from genfast.program.categorical import categorical
 
@@ -33,7 +33,7 @@ def draws(opened: Any) -> Callable[..., Any]:
         batch = nodes.add("Shape", "scores", start=0, end=1)
         uniform = opened_uniform(nodes, "uniform", "temperature")
         options = prepared(nodes, classes, batch, uniform, top_k, top_p)
-        drawn = draw(nodes, "scores", classes, options)
+        drawn = choose(nodes, "scores", classes, options)
         model = nodes.model("draw", inputs, [value_info(drawn, INT64, ["batch"])], "")
         graph = opened(model)
 
