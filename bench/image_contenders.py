@@ -23,20 +23,33 @@ NAIVE_SITES = 3
 
 def core_draw(task: ImageTask, executor: Any, uniforms: Tensor, threads: int) -> Contender:
     """The compiled draw, from arrays bound once, as `sample` binds them."""
+    return Contender(
+        OURS,
+        f"core {executor.isa}",
+        threads,
+        lambda: _session_and_values(task, executor, uniforms, threads)[1],
+    )
 
-    def draw() -> Tensor:
-        session = core.Session(executor, task.batch)
-        session.options(
-            np.ones(task.batch, np.float32),
-            np.zeros(task.batch, np.int64),
-            np.ones(task.batch, np.float32),
-        )
-        values = torch.empty(uniforms.shape, dtype=torch.int64)
-        session.bind(uniforms, values)
-        session.advance(0, uniforms.shape[1], threads)
-        return values
 
-    return Contender(OURS, f"core {executor.isa}", threads, draw)
+def core_scratch(task: ImageTask, executor: Any, uniforms: Tensor, threads: int) -> int:
+    """Bytes that the core keeps beside weights, uniforms and values, at the end of a draw.
+
+    Threads that draw rows of one image at once need more than one alone, and only then.
+    """
+    session, _ = _session_and_values(task, executor, uniforms, threads)
+    return int(session.scratch_bytes)
+
+
+def _session_and_values(
+    task: ImageTask, executor: Any, uniforms: Tensor, threads: int
+) -> tuple[Any, Tensor]:
+    session = core.Session(executor, task.batch)
+    ones, index = np.ones(task.batch, np.float32), np.zeros(task.batch, np.int64)
+    session.options(ones, index, ones)
+    values = torch.empty(uniforms.shape, dtype=torch.int64)
+    session.bind(uniforms, values)
+    session.advance(0, uniforms.shape[1], threads)
+    return session, values
 
 
 def forward_pass(form: str, forward: Forward, encoded: Tensor, threads: int) -> Contender:

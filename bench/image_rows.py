@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -15,6 +15,7 @@ from bench.cached_torch import CachedDrawer
 from bench.image_contenders import (
     cached_draw,
     core_draw,
+    core_scratch,
     exported_draw,
     exported_graph,
     forward_pass,
@@ -22,14 +23,16 @@ from bench.image_contenders import (
 )
 from bench.image_forwards import Forward, forwards
 from bench.image_race import Effort, Entry, enter, fastest, finalists, race
-from bench.image_task import CACHED, EXPORTED, FORWARD, NAIVE, OURS, Contender, ImageTask
-from genfast._extension import core
+from bench.image_task import BATCHES, CACHED, EXPORTED, FORWARD, NAIVE, OURS, Contender, ImageTask
 from genfast.compiled import compiled
 
 #: Share of the images that may differ: one draw in 10^5 or so lies within rounding of an edge.
 MOST_DIFFERING = 0.1
 #: Largest difference between scores of two forms of the pass, as a share of the largest score.
 SCORES_APART = 1e-4
+#: Where the compiled cached drawer gains less over the eager one, it is left out of the next larger
+#: batch: torch takes a minute to compile it, and the larger the batch, the less there is to gain.
+LEAST_GAIN = 1.15
 #: A row whose multiply-add peak is below this share of the best row's was disturbed.
 QUIET, ATTEMPTS = 0.85, 2
 
@@ -46,6 +49,7 @@ class Field:
         effort: How long it is measured.
         rivals: Whether those take part that draw by other ways.
         threads: Numbers of them that everybody is tried with.
+        before: Rows measured so far, which may excuse a rival.
 
     Attributes:
         entries: Who was entered, the core first.
@@ -56,6 +60,7 @@ class Field:
     effort: Effort
     rivals: bool
     threads: tuple[int, ...] = (1, 2)
+    before: dict[str, Row] = field(default_factory=dict)
     entries: list[Entry] = field(default_factory=list)
     left_out: dict[str, str] = field(default_factory=dict)
 
@@ -117,11 +122,31 @@ class Field:
         eager = CachedDrawer(program, batch, compiled=False)
         for threads in self.threads:
             self._enter(cached_draw(eager.draw, "eager", self.uniforms, threads))
+        excuse = self._small_gain()
+        if excuse:
+            self.left_out[f"{CACHED} | compiled"] = excuse
+            return
         best = fastest(self.entries, CACHED).contender.threads
         drawer = CachedDrawer(program, batch, compiled=True)
         self._enter(cached_draw(drawer.draw, "compiled", self.uniforms, best))
         for threads in set(self.threads) - {best}:
             self.left_out[f"{CACHED} | compiled | {threads}"] = f"{best} is the faster one, eager"
+
+    def _small_gain(self) -> str | None:
+        """Why not to compile the cached drawer, or None: what a smaller batch has shown."""
+        task = self.task
+        for batch in (b for b in BATCHES if b < task.batch):
+            other = replace(task, batch=batch).name
+            timed = self.before.get(other, {}).get("contenders", {}).values()
+            ms = {
+                form: [c["ms"]["median"] for c in timed if (c["kind"], c["form"]) == (CACHED, form)]
+                for form in ("eager", "compiled")
+            }
+            if all(ms.values()):
+                gain = min(ms["eager"]) / min(ms["compiled"])
+                if gain < LEAST_GAIN:
+                    return f"{gain:.2f} x as fast as eager in {other}"
+        return None
 
     def _enter(self, contender: Contender) -> None:
         entry = enter(contender, self.effort)
@@ -155,13 +180,9 @@ def differing(made: Tensor, ours: Tensor) -> int:
     return int((sites != ours.flatten(1)[:, : sites.shape[1]]).any(1).sum())
 
 
-def measure_row(everybody: Field, before: dict[str, Row]) -> Row:
-    """Enters everybody, then times them in turns; again where the peak says it was disturbed.
-
-    Args:
-        everybody: Who takes part.
-        before: Rows measured so far.
-    """
+def measure_row(everybody: Field) -> Row:
+    """Enters everybody, then times them in turns; again where the peak says it was disturbed."""
+    before = everybody.before
     used, most = torch.get_num_threads(), f"fma {max(everybody.threads)}"
     best = max((row["ceilings"].get(most, _NONE)["median"] for row in before.values()), default=0.0)
     try:
@@ -192,7 +213,7 @@ def summary(everybody: Field, peaks: dict[str, dict[str, float]]) -> Row:
     work = everybody.kept.program.multiply_adds * sites * task.batch
     peak = peaks[f"fma {ours.threads}"]["median"]
     rivals = {"naive": NAIVE, "cached": CACHED, "exported": EXPORTED}
-    session = core.Session(everybody.kept.executor, task.batch)
+    scratch = core_scratch(task, everybody.kept.executor, everybody.uniforms, ours.threads)
     return {
         "ms": round(ms[OURS], 4),
         "threads": ours.threads,
@@ -208,6 +229,6 @@ def summary(everybody: Field, peaks: dict[str, dict[str, float]]) -> Row:
         "us_per_pixel": round(1e3 * ms[OURS] / sites, 3),
         "multiply_adds": work,
         "share_of_peak": round(work / (ms[OURS] * 1e-3) / peak, 3),
-        "scratch_bytes": int(session.scratch_bytes),
+        "scratch_bytes": scratch,
         "every_feature_map_bytes": task.feature_map_bytes(everybody.model),
     }

@@ -15,7 +15,7 @@ from genfast import PixelCNN
 #: What every time is held against.
 FORWARD = "one forward pass"
 OURS, NAIVE, CACHED, EXPORTED = "genfast", "naive", "cached PyTorch", "exported sampler"
-DEPTH = 15
+DEPTH, BATCHES = 15, (1, 16, 64)
 #: Standard deviation of the scores: draws are then neither certain nor even.
 SPREAD = 1.5
 

@@ -114,6 +114,18 @@ def test_a_pass_that_computes_otherwise_is_refused():
         field._enter(Contender(FORWARD, "other", 1, lambda: torch.ones(4) + 2e-4))
 
 
+@pytest.mark.parametrize(("gain", "excused"), [(1.1, True), (1.2, False)])
+def test_compiling_is_excused_where_it_gained_little(gain, excused):
+    small, large = (ImageTask("gated", 8, 1, 6, n) for n in (16, 64))
+    ms = {"eager": 100 * gain, "compiled": 100.0}
+    timed = {f: {"kind": CACHED, "form": f, "ms": {"median": t}} for f, t in ms.items()}
+    before = {small.name: {"contenders": timed}}
+    field = Field(large, Effort(), True, before=before)
+    reason = f"{gain:.2f} x as fast as eager in {small.name}" if excused else None
+    assert field._small_gain() == reason
+    assert Field(small, Effort(), True, before=before)._small_gain() is None
+
+
 def test_ours_and_naive_ones_always_race():
     def entry(kind, seconds):
         return Entry(Contender(kind, "form", 1, lambda: None), None, 1, [seconds])
