@@ -56,6 +56,7 @@ def test_another_weight_draws_other_images():
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # torch's own, of torch.jit
 @pytest.mark.parametrize("variant", ["masked", "gated"])
 def test_compiled_draws_the_same(variant):
     task = ImageTask(variant, 8, 3, 5, 2, 2)

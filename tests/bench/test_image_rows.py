@@ -64,6 +64,7 @@ def test_resume_measures_only_what_is_missing(monkeypatch, tmp_path, uncompiled)
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # torch's own, of torch.jit
 def test_quick_run_with_torch_compile(monkeypatch, tmp_path):
     row = run(monkeypatch, tmp_path / "pixelcnn.json", "--rows", "gated")[
         "gated 16 8x8 grey batch 2"
