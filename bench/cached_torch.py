@@ -2,7 +2,9 @@
 
 It walks the optimised program of a model, so it does the least arithmetic that is known: folded
 tables, dead taps left out, what rows above decide computed for a whole row by one product. The two
-functions of it, for a row and for a site, are pure, so that `torch.compile` takes them whole.
+functions of it, for a row and for a site, are pure, so that `torch.compile` takes them whole. Of a
+site it makes some fifty small kernels, so what counts is how they are called: from C++ instead of
+Python, and without guards evaluated anew, a batch of one is drawn in half the time.
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from bench.image_task import drawn
 from genfast.program import Add, Buffer, Draw, Look, Mat, Program, Ref, Sum
 
 Values = dict[str, Tensor]
@@ -95,14 +98,21 @@ class CachedDrawer:
         self._kept_columns = [b for b in of_sites if reach[b.name].columns > 0]
         self._collected = [b for b in of_sites if b in self._kept_rows or b.kind == "sym"]
         self._draws = [i.target for i in program.instructions if isinstance(i, Draw)]
-        wrap: Callable[..., Any] = torch.compile(dynamic=False) if compiled else (lambda f: f)
+        wrap: Callable[..., Any] = _wrapped if compiled else (lambda f: f)
         self._run_row, self._run_site = wrap(self._row), wrap(self._site)
+        self._settled = False
 
     def draw(self, uniforms: Tensor) -> Tensor:
-        """int64 (N, sites, draws) for float32 uniforms of that shape."""
-        with torch.inference_mode():
+        """int64 (N, sites, draws) for float32 uniforms of that shape.
+
+        From the first draw of a compiled drawer on, the number of threads has to stay.
+        """
+        # The first draw compiles; all that the guards look at is the same ever after.
+        stance = torch.compiler.set_stance(skip_guard_eval_unsafe=self._settled)
+        with torch.inference_mode(), stance:
             above = {b.name: self._border_rows(b) for b in self._kept_rows}
             drawn = [self._draw_row(above, row) for row in uniforms.split(self._columns, 1)]
+        self._settled = True
         return torch.cat(drawn, 1)
 
     def _draw_row(self, above: dict[str, list[Tensor]], uniforms: Tensor) -> Tensor:
@@ -150,7 +160,7 @@ class CachedDrawer:
         for instruction in self._code["site"]:
             if isinstance(instruction, Draw):
                 scores = values[instruction.ref.buffer.name]
-                values[instruction.target.name] = _drawn(scores, uniforms[:, draws])
+                values[instruction.target.name] = drawn(scores, uniforms[:, draws])
                 draws += 1
             else:
                 values[instruction.target] = instruction(read)
@@ -181,8 +191,5 @@ class CachedDrawer:
         return self._padded(buffer, row)[left + dx : left + dx + self._columns]
 
 
-def _drawn(scores: Tensor, uniform: Tensor) -> Tensor:
-    """The lowest class whose running sum of weights exceeds the uniform's share."""
-    sums = torch.softmax(scores, -1).cumsum(-1)
-    edge = uniform[:, None] * sums[:, -1:]
-    return (sums <= edge).sum(-1).clamp(max=scores.shape[-1] - 1)
+def _wrapped(function: Callable[..., Any]) -> Callable[..., Any]:
+    return torch.compile(function, dynamic=False, options={"cpp_wrapper": True})

@@ -1,160 +1,125 @@
-"""Everybody of the PixelCNN benchmark: forward passes, the compiled core, and rivals."""
+"""Rivals of the PixelCNN benchmark that draw, and the compiled core."""
 
 from __future__ import annotations
 
-import copy
-import tempfile
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-import genfast
-from bench.cached_torch import CachedDrawer
-from bench.image_task import CACHED, EXPORTED, FORWARD, NAIVE, OURS, Contender, ImageTask
+from bench.image_forwards import Forward
+from bench.image_task import CACHED, EXPORTED, FORWARD, NAIVE, OURS, Contender, ImageTask, drawn
 from bench.onnx_site import open_session
 from genfast import PixelCNN
 from genfast._extension import core
-from genfast.compiled import compiled
-from genfast.nn import MaskedConv2d
+from genfast.exporting.raster import build_raster
+from genfast.program import Program
 
-#: Pixels that the naive draw really makes; its time is scaled to all.
-NAIVE_PIXELS = 3
-
-
-def contenders(task: ImageTask, threads: tuple[int, ...]) -> Iterator[Contender]:
-    """One by one; the core first, whose images all others are held against."""
-    model, uniforms = task.model(), task.uniforms()
-    yield from _core(task, model, uniforms, threads)
-    # The network at its best needs all threads; so do those that rerun it.
-    most = max(threads)
-    forms = dict(_forwards(task, model))
-    for form, forward in forms.items():
-        yield Contender(FORWARD, form, most, _inferring(forward), prepare=_threads(most))
-    pixels = task.side * task.side * task.channels
-    for form in ("eager", "compiled"):
-        run = _inferring(_naive(forms[form], uniforms))
-        yield Contender(NAIVE, form, most, run, pixels / NAIVE_PIXELS, _threads(most))
-    program = compiled(model).program
-    for form in ("eager", "compiled"):
-        drawer = CachedDrawer(program, task.batch, form == "compiled")
-        for count in threads:
-            yield Contender(CACHED, form, count, _of(drawer.draw, uniforms), 1.0, _threads(count))
-    yield from _exported(task, model, uniforms, threads)
+#: Sites that the naive draw really makes; its time is scaled to all.
+NAIVE_SITES = 3
 
 
-def _of(draw: Callable[[Tensor], Any], uniforms: Tensor) -> Callable[[], Any]:
-    return lambda: draw(uniforms)
-
-
-def _threads(count: int) -> Callable[[], None]:
-    return lambda: torch.set_num_threads(count)
-
-
-def _inferring(function: Callable[[], Any]) -> Callable[[], None]:
-    def run() -> None:
-        with torch.inference_mode():
-            function()
-
-    return run
-
-
-def _core(
-    task: ImageTask, model: PixelCNN, uniforms: Tensor, threads: tuple[int, ...]
-) -> Iterator[Contender]:
+def core_draw(task: ImageTask, executor: Any, uniforms: Tensor, threads: int) -> Contender:
     """The compiled draw, from arrays bound once, as `sample` binds them."""
-    executor = compiled(model).executor
-    for count in threads:
-        yield Contender(
-            OURS,
-            f"core {executor.isa}",
-            count,
-            lambda count=count: _draw(task, executor, uniforms, count),
-        )
-
-
-def _draw(task: ImageTask, executor: Any, uniforms: Tensor, threads: int) -> Tensor:
-    session = core.Session(executor, task.batch)
-    session.options(
-        np.ones(task.batch, np.float32),
-        np.zeros(task.batch, np.int64),
-        np.ones(task.batch, np.float32),
+    return Contender(
+        OURS,
+        f"core {executor.isa}",
+        threads,
+        lambda: _session_and_values(task, executor, uniforms, threads)[1],
     )
+
+
+def core_scratch(task: ImageTask, executor: Any, uniforms: Tensor, threads: int) -> int:
+    """Bytes that the core keeps beside weights, uniforms and values, at the end of a draw.
+
+    Threads that draw rows of one image at once need more than one alone, and only then.
+    """
+    session, _ = _session_and_values(task, executor, uniforms, threads)
+    return int(session.scratch_bytes)
+
+
+def _session_and_values(
+    task: ImageTask, executor: Any, uniforms: Tensor, threads: int
+) -> tuple[Any, Tensor]:
+    session = core.Session(executor, task.batch)
+    ones, index = np.ones(task.batch, np.float32), np.zeros(task.batch, np.int64)
+    session.options(ones, index, ones)
     values = torch.empty(uniforms.shape, dtype=torch.int64)
     session.bind(uniforms, values)
     session.advance(0, uniforms.shape[1], threads)
-    return values
+    return session, values
 
 
-def _forwards(task: ImageTask, model: PixelCNN) -> Iterator[tuple[str, Callable[[], Tensor]]]:
-    """One pass of the network over a batch in every form, masks applied once."""
-    shape = (task.batch, task.channels, task.side, task.side)
-    x = torch.randint(task.levels, shape, generator=torch.Generator().manual_seed(0))
-    plain = _unmasked(model)
-    last = copy.deepcopy(plain).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    encoded = plain.encode(x)
-    layouts = {"": (plain, encoded)}
-    layouts["channels_last"] = (last, encoded.to(memory_format=torch.channels_last))
-    for layout, (network, given) in layouts.items():
-        for form, run in (("eager", network.network), ("compiled", torch.compile(network.network))):
-            name = f"{form} {layout}".strip()
-            yield name, lambda run=run, given=given: run(given)
+def forward_pass(form: str, forward: Forward, encoded: Tensor, threads: int) -> Contender:
+    """One pass of the network over a batch."""
+
+    def run() -> Tensor:
+        with torch.inference_mode():
+            return forward(encoded)
+
+    return Contender(FORWARD, form, threads, run)
 
 
-def _unmasked(model: PixelCNN) -> PixelCNN:
-    """A twin whose masked convolutions are plain ones that hold their masked weights."""
-    twin = copy.deepcopy(model)
-    for path, part in list(twin.named_modules()):
-        if isinstance(part, MaskedConv2d):
-            plain = torch.nn.Conv2d(
-                part.in_channels,
-                part.out_channels,
-                part.kernel_size,  # type: ignore[arg-type]
-                padding=tuple(k // 2 for k in part.kernel_size),  # type: ignore[arg-type]
-                bias=part.bias is not None,
-            )
-            plain.load_state_dict(part.state_dict())
-            plain.weight.data *= part.mask
-            parent, _, name = path.rpartition(".")
-            setattr(twin.get_submodule(parent), name, plain)
-    return twin.eval()
+def naive_draw(
+    task: ImageTask, model: PixelCNN, passing: tuple[str, Forward], uniforms: Tensor, threads: int
+) -> Contender:
+    """As every tutorial draws: the whole network for each site; a few sites, scaled to all.
+
+    Args:
+        task: What is drawn.
+        model: Encodes images.
+        passing: A form of the forward pass, and its name.
+        uniforms: Those of all sites.
+        threads: How many the pass uses.
+    """
+    form, forward = passing
+    sites = task.side * task.side * task.channels
+    made = min(NAIVE_SITES, sites)
+
+    def draw() -> Tensor:
+        x = torch.zeros(task.batch, task.channels, task.side, task.side, dtype=torch.int64)
+        with torch.inference_mode():
+            for site in range(made):
+                pixel, channel = divmod(site, task.channels)
+                row, column = divmod(pixel, task.side)
+                scores = forward(model.encode(x))[:, row, column, channel]
+                x[:, channel, row, column] = drawn(scores, uniforms[:, pixel, channel])
+        return x.flatten(2).transpose(1, 2).flatten(1)[:, :made]
+
+    return Contender(NAIVE, form, threads, draw, sites / made)
 
 
-def _naive(forward: Callable[[], Tensor], uniforms: Tensor) -> Callable[[], None]:
-    """A few pixels as users draw them: the whole network, one pixel of it kept."""
-
-    def run() -> None:
-        for pixel in range(NAIVE_PIXELS):
-            scores = forward().flatten(1, 3)[:, pixel]
-            sums = torch.softmax(scores, -1).cumsum(-1)
-            (sums <= uniforms[:, pixel, :1]).sum(-1)
-
-    return run
+def cached_draw(
+    draw: Callable[[Tensor], Tensor], form: str, uniforms: Tensor, threads: int
+) -> Contender:
+    """A `CachedDrawer`."""
+    return Contender(CACHED, form, threads, lambda: draw(uniforms))
 
 
-def _exported(
-    task: ImageTask, model: PixelCNN, uniforms: Tensor, threads: tuple[int, ...]
-) -> Iterator[Contender]:
+def exported_graph(program: Program) -> bytes:
+    """The sampler's graph as `genfast.export` writes it.
+
+    Built directly: `export` verifies by replay first, which takes longer than this row. The
+    benchmark holds the very images that it draws against the core's instead.
+    """
+    graph: bytes = build_raster(program, uniforms=False).SerializeToString()
+    return graph
+
+
+def exported_draw(task: ImageTask, graph: bytes, threads: int) -> Contender:
     """The exported sampler in ONNX Runtime, from a seed."""
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "sampler"
-        genfast.export(model, path, step=False)
-        graph = (path / "1" / "model.onnx").read_bytes()
-    n = task.batch
+    n, session = task.batch, open_session(graph, threads)
     feeds = {
         "seed": np.zeros((n, 1), np.int64),
         "index": np.arange(n)[:, None],
         "temperature": np.ones((n, 1), np.float32),
         "given": np.full((n, task.channels, task.side, task.side), -1),
     }
-    for count in threads:
-        session = open_session(graph, count)
-        yield Contender(EXPORTED, "onnxruntime", count, lambda s=session: _values(s, feeds))
 
+    def draw() -> Tensor:
+        images = torch.from_numpy(session.run(["values"], feeds)[0])
+        return images.flatten(2).transpose(1, 2)
 
-def _values(session: Any, feeds: dict[str, Any]) -> Tensor:
-    images = torch.from_numpy(session.run(["values"], feeds)[0])
-    return images.flatten(2).transpose(1, 2)
+    return Contender(EXPORTED, "onnxruntime", threads, draw)

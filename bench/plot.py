@@ -1,7 +1,8 @@
 """Draws the README's pictures from the committed results: `python -m bench.plot`.
 
-One panel a cell and depth, one group of marks a width and batch: microseconds a site of ours, of
-the fastest rival of each kind, and the floor or the compiled core.
+Of images see `bench.plot_images`. Else one panel a cell and depth, one group of marks a width and
+batch: microseconds a site of ours, of the fastest rival of each kind, and the floor or the compiled
+core.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import matplotlib as mpl
 import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
 
+from bench import plot_images
 from bench.render import KINDS, RESULTS, results
 from bench.task import Task
 
@@ -80,6 +82,9 @@ def main() -> None:
         measured = results(name)
         if measured is not None:
             picture(name, measured).savefig(RESULTS / f"{name}.png", dpi=160)
+    images = results("pixelcnn")
+    if images is not None and plot_images.sides(images):
+        plot_images.picture(images).savefig(RESULTS / "pixelcnn.png", dpi=160)
 
 
 if __name__ == "__main__":

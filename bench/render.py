@@ -29,6 +29,8 @@ class Layout:
         name: a row's task as the name of its model.
         unit: what is counted.
         work: what is drawn, behind the machine.
+        file: name of the results file, where it is not the table's own.
+        shows: whether a row's summary belongs into this table.
     """
 
     columns: tuple[tuple[str, str], ...]
@@ -37,6 +39,8 @@ class Layout:
     name: Callable[[dict[str, Any]], str]
     unit: str = "Microseconds a site"
     work: str = "65 symbols, temperature 1"
+    file: str | None = None
+    shows: Callable[[dict[str, Any]], bool] = lambda summary: True
 
 
 def _recurrent(s: dict[str, Any]) -> list[str]:
@@ -57,6 +61,26 @@ def _pixelcnn(s: dict[str, Any]) -> list[str]:
         f"{s['exported_ratio']:.1f}x",
         f"{s['share_of_peak']:.0%}",
     ]
+
+
+def _sides(s: dict[str, Any]) -> list[str]:
+    held, scratch = s["every_feature_map_bytes"], s["scratch_bytes"]
+    return [
+        number(s["us_per_pixel"]),
+        number(s["us_per_pixel"] / s["forwards"]),
+        f"{s['share_of_peak']:.0%}",
+        f"{scratch / 1024:,.0f}",
+        f"{held / 1024:,.0f}",
+        f"**1/{held / scratch:,.0f}**",
+    ]
+
+
+def _bits(s: dict[str, Any]) -> list[str]:
+    means = [
+        f"**{side['mean']:.3f}** ({side['low']:.3f} to {side['high']:.3f})"
+        for side in (s["genfast"], s["plain"])
+    ]
+    return [*means, f"{s['difference']:+.4f} ± {s['standard_error']:.4f}", str(s["plain"]["runs"])]
 
 
 def _recurrent_name(task: dict[str, Any]) -> str:
@@ -109,23 +133,63 @@ LAYOUTS = {
             ("FMA peak", "--:"),
         ),
         _pixelcnn,
-        "Forward passes are those of the same batch in the fastest form, in brackets: eager or "
-        "compiled, NCHW or channels_last, masks applied once. Naive drawing reruns that pass for "
-        "every pixel (three are timed, and scaled); the cached drawer computes every feature once, "
-        "eager or compiled; exported is the sampler in ONNX Runtime. All draw the same images.",
+        "Forward passes are those of the same batch in the fastest form, in brackets, with masks "
+        "applied once. Naive drawing reruns such a pass for every pixel (three are timed, and "
+        "scaled); the cached drawer computes every feature once, eager or compiled; exported is "
+        "the sampler in ONNX Runtime. All draw the same images.",
         _image_name,
         "Milliseconds for a whole batch",
         "grey images of 2 levels, RGB of 256, depth 15",
+        shows=lambda s: "naive_ratio" in s,
+    ),
+    "pixelcnn_sides": Layout(
+        (
+            ("genfast, us", "--:"),
+            ("forward pass, us", "--:"),
+            ("FMA peak", "--:"),
+            ("scratch, KiB", "--:"),
+            ("every feature map, KiB", "--:"),
+            ("scratch is", "--:"),
+        ),
+        _sides,
+        "Every feature map is what all convolutions give for the whole image, as a drawer keeps it "
+        "that caches whole images; scratch is all that the core keeps beside weights, uniforms and "
+        "the image.",
+        _image_name,
+        "Microseconds a pixel",
+        "grey images of 2 levels, depth 15",
+        file="pixelcnn",
+        shows=lambda s: "naive_ratio" not in s,
+    ),
+    "bits_per_dim": Layout(
+        (
+            ("genfast.fit", "---"),
+            ("plain PyTorch", "---"),
+            ("difference", "--:"),
+            ("runs of each", "--:"),
+        ),
+        _bits,
+        "Means, and the lowest and highest run. Pairs of runs begin with the same weights and see "
+        "the images in orders of their own; the difference is the mean of the pairs with its "
+        "standard error. Before, both networks gave the same log-probabilities on the same "
+        "weights, and both loops the same losses on the same batches.",
+        lambda task: f"{task['variant']} {task['width']}, depth {task['depth']}",
+        "Held-out bits a pixel of scikit-learn's digits, trained",
+        "17 levels, under labels",
     ),
 }
 
 
 def table(name: str, results: dict[str, Any]) -> str:
-    """The Markdown table of the results of a benchmark, with the machine below it."""
+    """The Markdown table of a benchmark's rows, with the machine below it; nothing of no rows."""
     layout = LAYOUTS[name]
+    finished = (row for row in results["rows"].values() if "summary" in row)
+    rows = [row for row in finished if layout.shows(row["summary"])]
+    if not rows:
+        return ""
     heads, rules = zip(("model", "---"), ("batch", "--:"), *layout.columns, strict=True)
     lines = [f"| {' | '.join(heads)} |", f"|{'|'.join(rules)}|"]
-    lines += [_line(layout, row) for row in results["rows"].values()]
+    lines += [_line(layout, row) for row in rows]
     return "\n".join([*lines, "", f"{_machine(layout, results['machine'])} {layout.about}"])
 
 
@@ -169,8 +233,9 @@ def fill(text: str, name: str, content: str) -> str:
 
 
 def results(name: str) -> dict[str, Any] | None:
-    """The committed results of a benchmark; None where it was not run yet."""
-    path = RESULTS / f"{name}.json"
+    """The committed results behind a table; None where they were not measured yet."""
+    file = LAYOUTS[name].file if name in LAYOUTS else None
+    path = RESULTS / f"{file or name}.json"
     found: dict[str, Any] | None = None
     if path.exists():
         found = json.loads(path.read_text(encoding="utf-8"))

@@ -45,6 +45,13 @@ def test_one_thread_when_the_others_are_held_up(monkeypatch: pytest.MonkeyPatch)
     assert used.count(1) > 0.95 * len(used)
 
 
+def test_steps_that_take_forever_are_few(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One of 20 seconds tells enough for minutes, and the run does not begin with four of them."""
+    used = run(monkeypatch, lambda n, now: 20.0 if n == 2 else 0.05)
+    assert used[:4] == [1] * 4
+    assert used.count(2) == 1
+
+
 def test_the_choice_changes_with_the_machine(monkeypatch: pytest.MonkeyPatch) -> None:
     used = run(monkeypatch, lambda n, now: 0.04 if n == 1 else 0.02 if now < 30 else 0.4)
     first, last = used[: len(used) // 3], used[-200:]

@@ -86,7 +86,7 @@ def check_causality(
     Raises:
         CausalityError: Names the first pair, and holds the report.
         ValueError: An argument is wrong, or the model's scores have another shape.
-        FloatingPointError: A score is NaN.
+        FloatingPointError: A score is NaN, or a gradient while nothing is found without them.
     """
     probes = check_count("check_causality: probes", probes, 1)
     repeats = check_count("check_causality: repeats", repeats, 1)

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from genfast.causality.evidence import Evidence
 from genfast.causality.order import Order, Pair
-from genfast.causality.view import View
+from genfast.causality.view import Tape, View
 
 __all__ = ["Probing", "chosen_sites"]
 
@@ -41,7 +41,9 @@ class Probing:
     """Probes of one view, always on the same batch of random values.
 
     Scores are compared within batches of one shape and place by place: PyTorch promises the same
-    bits for no other. A site that may not depend on a value must keep its scores exactly.
+    bits for no other. A site that may not depend on a value must keep its scores exactly. What
+    seems to see ahead, by scores or by gradients, is computed again from the inputs: what does not
+    come twice is no property of the model.
 
     Args:
         view: The model.
@@ -66,9 +68,7 @@ class Probing:
                 changed[row][place] = self._view.others(changed[row][place], self._generator)
             moved = self._moved(changed).any(-1).cpu().numpy()
             if self._forbidden(batch, moved):
-                # No pair is reported on one measurement: both sides are computed again.
-                self._scores = self._view.scores(self._values)
-                moved &= self._moved(changed).any(-1).cpu().numpy()
+                moved &= self._moved_again(changed).any(-1).cpu().numpy()
             for row, (site, channel) in enumerate(batch):
                 evidence.column(site, channel, moved[row])
 
@@ -76,6 +76,9 @@ class Probing:
         """Follows the scores of the probed sites back by gradients; False where none can be had.
 
         A random weight for every score, so that no two gradients cancel.
+
+        Raises:
+            FloatingPointError: A gradient is NaN, and nothing was found before.
         """
         tape = self._view.tape(self._values)
         if tape is None or not tape.scores.requires_grad:
@@ -86,8 +89,11 @@ class Probing:
             for row, place in enumerate(batch):
                 noise = torch.randn(weights.shape[-1], generator=self._generator)
                 weights[row][place] = noise.to(weights)
-            grad = torch.autograd.grad(tape.scores, tape.leaf, weights, retain_graph=True)[0]
-            seen = (tape.fold(grad) != 0).cpu().numpy()
+            seen = self._seen(tape, weights, evidence)
+            if self._looks_ahead(batch, seen):
+                again = self._view.tape(self._values)
+                assert again is not None
+                seen &= self._seen(again, weights, evidence)
             for row, (site, draw) in enumerate(batch):
                 evidence.row(site, draw, seen[row])
         return True
@@ -108,6 +114,8 @@ class Probing:
             for row, place in enumerate(batch):
                 self._change_from(changed[row], int(self.order.score_draws[place]))
             moved = self._moved(changed).any(-1)
+            if any(moved[row, site, draw] for row, (site, draw) in enumerate(batch)):
+                moved &= self._moved_again(changed).any(-1)
             for row, (site, draw) in enumerate(batch):
                 if moved[row, site, draw]:
                     return self._first_value(Pair(site, draw, *self._last))
@@ -137,6 +145,22 @@ class Probing:
         early = self.order.score_draws <= changed[:, None, None]
         return bool((moved[: len(batch)] & early).any())
 
+    def _looks_ahead(self, batch: list[tuple[int, int]], seen: NDArray[np.bool_]) -> bool:
+        """Whether a score was followed back to a value that it may not see."""
+        drawn = np.array([self.order.score_draws[place] for place in batch])
+        late = self.order.value_draws >= drawn[:, None, None]
+        return bool((seen[: len(batch)] & late).any())
+
+    def _seen(self, tape: Tape, weights: Tensor, evidence: Evidence) -> NDArray[np.bool_]:
+        """(N, S, C): values with a gradient of these scores; one of NaN says nothing."""
+        grad = torch.autograd.grad(tape.scores, tape.leaf, weights, retain_graph=True)[0]
+        sizes = tape.fold(grad)
+        unknown = sizes.isnan()
+        if unknown.any() and evidence.first is None:
+            raise FloatingPointError("check_causality: the model gives gradients that are NaN")
+        seen: NDArray[np.bool_] = ((sizes != 0) & ~unknown).cpu().numpy()
+        return seen
+
     @property
     def _last(self) -> tuple[int, int]:
         return self.order.count - 1, self.order.channels - 1
@@ -149,6 +173,11 @@ class Probing:
     def _moved(self, changed: Tensor) -> Tensor:
         """(N, S, D, P): which scores are not what they were; -0 equals 0."""
         return self._view.scores(changed) != self._scores
+
+    def _moved_again(self, changed: Tensor) -> Tensor:
+        """The same with both sides computed anew: no pair is reported on one measurement."""
+        self._scores = self._view.scores(self._values)
+        return self._moved(changed)
 
     def _batches(
         self, jobs: Iterable[tuple[int, int]], label: str

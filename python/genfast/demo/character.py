@@ -102,7 +102,7 @@ def _train(
     print("The last tenth is held out: neither model sees it before it is measured.\n")
     print(
         f"Training an LSTM of {options.width} units ({weights:,} weights) "
-        f"for {options.seconds:g} s on {threads} thread{'s' * (threads > 1)} ...",
+        f"for {options.seconds:g} s on up to {threads} thread{'s' * (threads > 1)} ...",
         flush=True,
     )
     batches = random_windows(train, _WINDOW, _BATCH, seed=options.seed)

@@ -81,7 +81,7 @@ def _train(options: DemoDigits, train: Images) -> tuple[PixelCNN, History]:
     print(
         f"Training a gated PixelCNN of width {options.width} and depth {options.depth} "
         f"({weights:,} weights)\nfor {_STEPS:,} steps of {_BATCH} images, {options.seconds:g} s at "
-        f"most, on {threads} thread{'s' * (threads > 1)} ...",
+        f"most, on up to {threads} thread{'s' * (threads > 1)} ...",
         flush=True,
     )
     history = fit(

@@ -8,7 +8,8 @@ import torch
 
 from genfast.training import Callback, State
 
-_PERIOD = 5.0  # seconds between trials
+_PERIOD = 5.0  # seconds between trials, at least
+_SPARED = 20.0  # and so many times what a trial took that was in vain
 _TRIAL = 4  # steps of a trial
 _HOPELESS = 2.0  # a first step this much slower ends the trial
 
@@ -18,13 +19,16 @@ class FasterThreads(Callback):
 
     The threads of a small model wait for each other many times a step, spinning. On an idle
     machine two are nearly twice as fast as one; where a neighbour takes a processor now and then
-    they are ten times slower.
+    they are ten times slower, and where several do, a step may take longer than it may train: it
+    begins with one thread, which nobody holds up.
     """
 
     def __init__(self) -> None:
         self._all = torch.get_num_threads()
+        if self._all > 1:
+            torch.set_num_threads(1)
         self._usual = 0.0  # seconds of a step before the trial
-        self._wait = 0.0  # the first trial comes early: a bad start would last a whole period
+        self._wait = 0.0  # the first trial comes early: a slow start would last a whole period
         self._trying = False
         self._times: list[float] = []
         self._last = self._began = perf_counter()
@@ -52,9 +56,10 @@ class FasterThreads(Callback):
         return sum(self._times[1:]) / (len(self._times) - 1)
 
     def _turn(self, *, trying: bool) -> None:
+        """To the other number: to try it, or back, since that was in vain."""
         torch.set_num_threads(self._all if torch.get_num_threads() == 1 else 1)
-        self._restart(trying=trying)
+        self._restart(trying=trying, lost=0.0 if trying else sum(self._times))
 
-    def _restart(self, *, trying: bool) -> None:
+    def _restart(self, *, trying: bool, lost: float = 0.0) -> None:
         self._trying, self._times = trying, []
-        self._began, self._wait = perf_counter(), _PERIOD
+        self._began, self._wait = perf_counter(), max(_PERIOD, _SPARED * lost)
