@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from genfast.files.limits import checked_size
-from genfast.nn.cropped import cropped_conv2d
+from genfast.nn.causal_conv import causal_conv2d
 from genfast.nn.masks import Kind, causal_mask, check_kind, odd_sizes
 
 __all__ = ["MaskedConv2d"]
@@ -106,11 +106,8 @@ class MaskedConv2d(nn.Conv2d):
             input: (N, in_channels, H, W), in the dtype of the weights.
         """
         above, left = self.weight.shape[2] // 2, self.weight.shape[3] // 2
-        # Rows below are dead; of a kernel of one row what is right of the pixel is, too.
-        columns = left + 1 if above == 0 else 2 * left + 1
-        weight = self.weight[:, :, : above + 1, :columns]
-        weight = weight * self.weight_mask()[:, :, : above + 1, :columns]
-        return cropped_conv2d(input, weight, self.bias, above=above, left=left)
+        mask = self.weight_mask()
+        return causal_conv2d(input, self.weight, self.bias, mask, above=above, left=left)
 
 
 def _sizes(name: str, sizes: Sequence[int] | None, channels: int) -> tuple[int, ...]:

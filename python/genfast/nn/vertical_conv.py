@@ -6,7 +6,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from genfast.files.limits import checked_size
-from genfast.nn.cropped import cropped_conv2d
+from genfast.nn.causal_conv import causal_conv2d
 from genfast.nn.masks import Kind, check_kind, odd_sizes
 
 __all__ = ["VerticalConv2d"]
@@ -67,4 +67,4 @@ class VerticalConv2d(nn.Conv2d):
         """
         rows, columns = self.weight.shape[2:]
         above = rows - 1 if self.kind == "B" else rows
-        return cropped_conv2d(input, self.weight, self.bias, above=above, left=columns // 2)
+        return causal_conv2d(input, self.weight, self.bias, above=above, left=columns // 2)
