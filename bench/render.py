@@ -59,6 +59,20 @@ def _pixelcnn(s: dict[str, Any]) -> list[str]:
     ]
 
 
+def _masked_conv(s: dict[str, Any]) -> list[str]:
+    return [
+        f"{s['us'] / 1e3:.1f}",
+        f"**{s['ratio']:.2f}x** ({s['usual_us'] / 1e3:.1f})",
+        f"{s['lead']:.2f}x ({s['best_us'] / 1e3:.1f}, {s['best']})",
+        f"{s['alone_ratio']:.2f}x",
+        f"{s['share_of_peak']:.0%}",
+    ]
+
+
+def _layer_name(task: dict[str, Any]) -> str:
+    return f"{task['channels']} channels, {task['k']}x{task['k']} {task['kind']}"
+
+
 def _recurrent_name(task: dict[str, Any]) -> str:
     return f"{task['cell'].upper()} {task['depth']}x{task['width']}"
 
@@ -116,6 +130,23 @@ LAYOUTS = {
         _image_name,
         "Milliseconds for a whole batch",
         "grey images of 2 levels, RGB of 256, depth 15",
+    ),
+    "masked_conv": Layout(
+        (
+            ("genfast, ms", "--:"),
+            ("over the usual form", "---"),
+            ("over the best plain form", "---"),
+            ("each alone", "--:"),
+            ("FMA peak", "--:"),
+        ),
+        _masked_conv,
+        "The usual form is `conv2d(x, weight * mask)` in NCHW; plain forms crop, slice, gather or "
+        "split the kernel, in NCHW and channels_last, the fastest compiled, too. "
+        "Times in brackets; ratios are medians of times of the same round. Alone means that either has a process of "
+        "its own. The peak is of the live taps' multiply-adds.",
+        _layer_name,
+        "Milliseconds forward and backward",
+        "images of 28x28",
     ),
 }
 

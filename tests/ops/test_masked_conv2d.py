@@ -112,9 +112,10 @@ def test_threads_change_no_bit() -> None:
     assert all(all(map(torch.equal, others, found[0])) for others in found[1:])
 
 
-@pytest.mark.parametrize("bias", [False, True])
-@pytest.mark.parametrize("masked", [False, True])
-@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+@pytest.mark.parametrize(
+    ("bias", "masked", "layout"),
+    [(True, True, torch.channels_last), (False, False, torch.contiguous_format)],
+)
 def test_opcheck(bias: bool, masked: bool, layout: Any) -> None:
     x, weight, b = leaves(2, 4, 3, 3, 5, 3)
     x = x.detach().contiguous(memory_format=layout).requires_grad_()
@@ -195,6 +196,7 @@ def test_refusals_name_the_argument(change: Any, message: str) -> None:
         masked_conv2d(**given)
 
 
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of torch.func's own imports
 def test_transforms_are_refused_rather_than_wrong() -> None:
     """PyTorch would drop the tangent of an operator that has no rule for it."""
     x, weight, bias = (tensor.detach() for tensor in leaves(1, 3, 3, 2, 2, 3))

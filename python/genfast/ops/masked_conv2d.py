@@ -57,7 +57,7 @@ def masked_conv2d(
         >>> torch.allclose(y, conv2d(x, weight * mask, padding=1), atol=1e-5)
         True
     """
-    refused = refusal(input, weight, bias, mask)
+    refused = _refusal(input, weight, bias, mask)
     if refused is not None:
         raise ValueError(f"masked_conv2d: {refused}")
     above, left = _origin(weight, above, left)
@@ -89,11 +89,22 @@ def _origin(weight: Tensor, above: int | None, left: int | None) -> tuple[int, i
     return rows // 2 if above is None else above, columns // 2 if left is None else left
 
 
-def refusal(
-    input: Tensor, weight: Tensor, bias: Tensor | None = None, mask: Tensor | None = None
-) -> str | None:
+def serves(*tensors: Tensor | None) -> bool:
+    """Whether `masked_conv2d` takes tensors of these dtypes and devices, here and now."""
+    return not _transforms() and all(
+        tensor is None or (tensor.dtype == torch.float32 and tensor.device.type == "cpu")
+        for tensor in tensors
+    )
+
+
+def _transforms() -> bool:
+    """Whether operators are transformed by rules that this one has not."""
+    return torch._C._are_functorch_transforms_active() or forward_ad._current_level >= 0
+
+
+def _refusal(input: Tensor, weight: Tensor, bias: Tensor | None, mask: Tensor | None) -> str | None:
     """Why `masked_conv2d` refuses these, or None where it does not."""
-    if torch._C._are_functorch_transforms_active() or forward_ad._current_level >= 0:
+    if _transforms():
         return "torch.func and forward-mode derivatives want masked_conv2d_reference"
     image, kernel = ("N", "in", "H", "W"), ("out", "in", "rows", "columns")
     said = _misfit("input", input, image, (None,) * 4)
