@@ -141,8 +141,8 @@ LAYOUTS = {
         ),
         _masked_conv,
         "The usual form is `conv2d(x, weight * mask)` in NCHW; plain forms crop, slice, gather or "
-        "split the kernel, in NCHW and channels_last, the fastest compiled, too. "
-        "Times in brackets; ratios are medians of times of the same round. Alone means that either has a process of "
+        "split the kernel, in NCHW and channels_last, the fastest compiled, too. In brackets are "
+        "times; a ratio is the median of those of each round. Alone: each in a process of "
         "its own. The peak is of the live taps' multiply-adds.",
         _layer_name,
         "Milliseconds forward and backward",
