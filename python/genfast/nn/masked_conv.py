@@ -32,6 +32,10 @@ class MaskedConv2d(nn.Conv2d):
     With groups of channels, one for each channel of a pixel, green sees red at the same pixel, and
     blue sees both: `causal_mask` draws it.
 
+    In float32 on the CPU it is computed by `genfast.ops.masked_conv2d`; in other dtypes, on other
+    devices, under autocast, `torch.func` or forward-mode derivatives, when exported by torch.onnx,
+    and where a kernel has one tap, by a plain convolution of its live rows.
+
     Source: van den Oord et al. 2016a, section 3.4.
 
     Args:

@@ -32,6 +32,10 @@ class VerticalConv2d(nn.Conv2d):
     shifted down by one row. Source: van den Oord et al. 2016b, Conditional Image Generation with
     PixelCNN Decoders, section 2.2.
 
+    In float32 on the CPU it is computed by `genfast.ops.masked_conv2d`; in other dtypes, on other
+    devices, under autocast, `torch.func` or forward-mode derivatives, when exported by torch.onnx,
+    and where a kernel has one tap, by a plain convolution.
+
     Args:
         kind: "A" for a layer that sees pixels, "B" for one that sees features of an A.
         in_channels: Channels in.
