@@ -2,11 +2,14 @@
 
 One layer of PixelCNN, as many channels in as out, on 32 images of 28x28: forward, and backward to
 input, weight and bias, on two threads in float32. Forms are those of `bench.conv_forms`, each in
-NCHW and in channels_last; the fastest of them compiled; and the layer of genfast. Input and
-gradient come in the form's own memory format, as they do in a stack of such layers. Outputs and all
-gradients are proved equal to the usual form's in float64 before anybody is timed.
+NCHW and in channels_last, the operator among them; the fastest plain one compiled; and the layer of
+genfast, which is to be the fastest of all. Input and gradient come in the form's own memory format,
+as they do in a stack of such layers. Outputs and all gradients are proved equal to the usual form's
+in float64 before anybody is timed.
 
-All are timed in turns in one process. There the heap stays large, because some form needs much;
+All are timed in turns in one process: a round is the fastest step of each within some time, warmed
+up, with all threads. A ratio is of two times of the same round; its median, lowest and highest of
+all rounds are written down. There the heap stays large, because some form needs much;
 alone in a process the usual form gets fresh memory from the system at every step, and pays for it.
 So the usual form and genfast's layer are timed once more, each alone: `alone_us`.
 
@@ -33,7 +36,7 @@ from typing import Any
 import torch
 
 from bench import machine
-from bench.conv_forms import FORMS
+from bench.conv_forms import FORMS, OPERATOR
 from bench.conv_steps import OURS, Step, Task, check, layer_form, steps
 from bench.harness import save, spread
 from genfast._extension import core
@@ -81,7 +84,7 @@ def measure_row(task: Task, rounds: int, seconds: float, compile_best: bool) -> 
     exact = Step(task, FORMS["usual"][0], False, torch.float64)()
     errors = check(task, contenders, exact)
     if compile_best:
-        times = race({n: s for n, s in contenders.items() if n != OURS}, 1, seconds)
+        times = race({n: s for n, s in contenders.items() if is_plain(n)}, 1, seconds)
         added = compiled(task, min(times, key=lambda name: times[name][0]))
         errors |= check(task, added, exact)
         contenders |= added
@@ -93,22 +96,45 @@ def measure_row(task: Task, rounds: int, seconds: float, compile_best: bool) -> 
     }
     for name in (USUAL, OURS):
         row["contenders"][name]["alone"] = alone(task, name)
+    for name, values in timed.items():
+        row["contenders"][name]["ratio"] = side_by_side(timed[USUAL], values)
+    best = best_plain(row)
+    row["best_plain"] = {"name": best, "over_ours": side_by_side(timed[best], timed[OURS])}
     return row | {"summary": summary(task, row)}
 
 
+def is_plain(name: str) -> bool:
+    """Whether a contender is plain PyTorch."""
+    return name != OURS and not name.startswith(OPERATOR)
+
+
+def side_by_side(numerators: list[float], denominators: list[float]) -> dict[str, float]:
+    """The spread of one contender's times over another's, round by round."""
+    return spread([a / b for a, b in zip(numerators, denominators, strict=True)])
+
+
+def best_plain(row: dict[str, Any]) -> str:
+    """The plain contender of the lowest median."""
+    plain = (name for name in row["contenders"] if is_plain(name))
+    return min(plain, key=lambda name: float(row["contenders"][name]["us"]["median"]))
+
+
 def summary(task: Task, row: dict[str, Any]) -> dict[str, Any]:
-    """Ratios against the usual form."""
-    low = {name: c["us"]["low"] for name, c in row["contenders"].items()}
-    best = min((name for name in low if name != OURS), key=low.__getitem__)
-    lonely = {name: row["contenders"][name]["alone"]["us"]["low"] for name in (USUAL, OURS)}
+    """Medians, and ratios against the usual form: of genfast, and of the best plain form."""
+    us = {name: c["us"]["median"] for name, c in row["contenders"].items()}
+    best = row["best_plain"]["name"]
+    lonely = {name: row["contenders"][name]["alone"]["us"]["median"] for name in (USUAL, OURS)}
+    fastest_us = row["contenders"][OURS]["us"]["low"]
     return {
-        "us": low[OURS],
-        "usual_us": low[USUAL],
-        "ratio": round(low[USUAL] / low[OURS], 3),
+        "us": us[OURS],
+        "usual_us": us[USUAL],
+        "ratio": round(row["contenders"][OURS]["ratio"]["median"], 3),
         "best": best,
-        "best_ratio": round(low[USUAL] / low[best], 3),
+        "best_us": us[best],
+        "best_ratio": round(row["contenders"][best]["ratio"]["median"], 3),
+        "lead": round(row["best_plain"]["over_ours"]["median"], 3),
         "alone_ratio": round(lonely[USUAL] / lonely[OURS], 3),
-        "share_of_peak": round(1e6 * task.multiply_adds / row["fma_peak"] / low[OURS], 3),
+        "share_of_peak": round(1e6 * task.multiply_adds / row["fma_peak"] / fastest_us, 3),
     }
 
 
@@ -157,7 +183,7 @@ def _line(task: Task, row: dict[str, Any]) -> str:
     return (
         f"{task.name:20} {s['us'] / 1e3:8.2f} ms, {s['ratio']:.2f}x the usual form "
         f"({s['alone_ratio']:.2f}x alone), {s['share_of_peak']:.0%} of the peak; "
-        f"best: {s['best']}, {s['best_ratio']:.2f}x"
+        f"best plain form: {s['best']}, {s['best_ratio']:.2f}x"
     )
 
 

@@ -1,4 +1,4 @@
-"""Ways to write a masked convolution in PyTorch; all give the same output and gradients.
+"""Ways to compute a masked convolution, all but one plain PyTorch; all give the same results.
 
 | form          | what is computed                                                         |
 |---------------|--------------------------------------------------------------------------|
@@ -12,6 +12,7 @@
 | unfolded      | `unfold`, then one product over the live taps                            |
 | gathered      | the live taps' shifted images side by side, then one product             |
 | shifted       | one product a live tap, added up in place, on images as lists of pixels  |
+| operator      | `genfast.ops.masked_conv2d`, compiled: the live taps alone               |
 
 Each is a function of x (N, in, H, W), weight (out, in, k, k), bias (out,) and a `Mask`.
 """
@@ -28,6 +29,7 @@ from torch import Tensor
 from torch.nn.functional import conv2d, linear, pad, unfold
 
 from genfast.nn import causal_mask
+from genfast.ops import masked_conv2d
 
 
 @dataclass(frozen=True)
@@ -118,6 +120,12 @@ def shifted(x: Tensor, weight: Tensor, bias: Tensor, mask: Mask) -> Tensor:
     return result
 
 
+def operator(x: Tensor, weight: Tensor, bias: Tensor, mask: Mask) -> Tensor:
+    return masked_conv2d(x, weight, bias, mask.values)
+
+
+#: The form that is not plain PyTorch.
+OPERATOR = "operator"
 #: Forms by name, and whether each is tried in NCHW, in channels_last.
 FORMS: dict[str, tuple[Form, tuple[bool, ...]]] = {
     "usual": (usual, (False, True)),
@@ -130,6 +138,7 @@ FORMS: dict[str, tuple[Form, tuple[bool, ...]]] = {
     "unfolded": (unfolded, (False,)),
     "gathered": (gathered, (True,)),
     "shifted": (shifted, (True,)),
+    OPERATOR: (operator, (False, True)),
 }
 
 

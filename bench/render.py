@@ -83,6 +83,20 @@ def _bits(s: dict[str, Any]) -> list[str]:
     return [*means, f"{s['difference']:+.4f} ± {s['standard_error']:.4f}", str(s["plain"]["runs"])]
 
 
+def _masked_conv(s: dict[str, Any]) -> list[str]:
+    return [
+        f"{s['us'] / 1e3:.1f}",
+        f"**{s['ratio']:.2f}x** ({s['usual_us'] / 1e3:.1f})",
+        f"{s['lead']:.2f}x ({s['best_us'] / 1e3:.1f}, {s['best']})",
+        f"{s['alone_ratio']:.2f}x",
+        f"{s['share_of_peak']:.0%}",
+    ]
+
+
+def _layer_name(task: dict[str, Any]) -> str:
+    return f"{task['channels']} channels, {task['k']}x{task['k']} {task['kind']}"
+
+
 def _recurrent_name(task: dict[str, Any]) -> str:
     return f"{task['cell'].upper()} {task['depth']}x{task['width']}"
 
@@ -176,6 +190,23 @@ LAYOUTS = {
         lambda task: f"{task['variant']} {task['width']}, depth {task['depth']}",
         "Held-out bits a pixel of scikit-learn's digits, trained",
         "17 levels, under labels",
+    ),
+    "masked_conv": Layout(
+        (
+            ("genfast, ms", "--:"),
+            ("over the usual form", "---"),
+            ("over the best plain form", "---"),
+            ("each alone", "--:"),
+            ("FMA peak", "--:"),
+        ),
+        _masked_conv,
+        "The usual form is `conv2d(x, weight * mask)` in NCHW; plain forms crop, slice, gather or "
+        "split the kernel, in NCHW and channels_last, the fastest compiled, too. In brackets are "
+        "times; a ratio is the median of those of each round. Alone: each in a process of "
+        "its own. The peak is of the live taps' multiply-adds.",
+        _layer_name,
+        "Milliseconds forward and backward",
+        "images of 28x28",
     ),
 }
 

@@ -25,9 +25,11 @@ core::DType dtype_of(const dlpack::DataType& type) {
 
 bool contiguous(const dlpack::Tensor& tensor) {
   if (tensor.strides == nullptr) return true;
+  // Without an element strides may be anything.
+  for (int i = 0; i < tensor.ndim; ++i)
+    if (tensor.shape[i] == 0) return true;
   int64_t expected = 1;
   for (int i = tensor.ndim - 1; i >= 0; --i) {
-    if (tensor.shape[i] == 0) return true;
     if (tensor.shape[i] != 1 && tensor.strides[i] != expected) return false;
     expected *= tensor.shape[i];
   }

@@ -9,6 +9,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "cpu/masked_conv2d_args.h"
+
 namespace genfast::cpu {
 
 inline constexpr int kMaxStates = 2;
@@ -128,6 +130,8 @@ struct Kernels {
   void (*log)(const float* x, float* y, int64_t n);
   void (*tanh)(const float* x, float* y, int64_t n);
   void (*sigmoid)(const float* x, float* y, int64_t n);
+  void (*masked_conv2d)(const ConvArgs&);
+  void (*masked_conv2d_weight)(const ConvWeightArgs&);
   // Ceilings: runs `rounds` rounds of independent multiply-adds in registers and returns how many
   // multiply-adds that was; reads `floats` floats (a multiple of 64 vectors' worth is used) and
   // returns their sum.

@@ -3,6 +3,8 @@
 #include "core/threefry.h"
 #include "cpu/categorical.h"
 #include "cpu/ceilings.h"
+#include "cpu/masked_conv2d.h"
+#include "cpu/masked_conv2d_weight.h"
 #include "cpu/mixture.h"
 #include "cpu/sum.h"
 
@@ -44,5 +46,7 @@ static void fill_uniforms(
    GENFAST_ISA_NAMESPACE::map<GENFAST_ISA_NAMESPACE::log>,     \
    GENFAST_ISA_NAMESPACE::map<GENFAST_ISA_NAMESPACE::tanh>,    \
    GENFAST_ISA_NAMESPACE::map<GENFAST_ISA_NAMESPACE::sigmoid>, \
+   GENFAST_ISA_NAMESPACE::masked_conv2d,                       \
+   GENFAST_ISA_NAMESPACE::masked_conv2d_weight,                \
    GENFAST_ISA_NAMESPACE::multiply_adds,                       \
    GENFAST_ISA_NAMESPACE::read_floats}

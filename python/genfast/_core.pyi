@@ -140,6 +140,40 @@ class Session:
     @property
     def scratch_bytes(self) -> int: ...
 
+def masked_conv2d(
+    input: Array,
+    weight: Array,
+    bias: Array | None,
+    mask: Array | None,
+    above: int,
+    left: int,
+    output: Array,
+    threads: int,
+    isa: str = "",
+) -> None:
+    """A convolution over live taps, 0 outside the image.
+
+    input float32 (N, H, W, in), weight (out, in, rows, columns), bias (out,), mask (out or 1, in or
+    1, rows, columns), 0 where a weight is dead; above, left: rows and columns from the first tap to
+    the pixel. output (N, H, W, out) is filled.
+    """
+
+def masked_conv2d_backward(
+    grad: Array,
+    input: Array,
+    weight: Array,
+    mask: Array | None,
+    above: int,
+    left: int,
+    by_input: Array | None,
+    by_weight: Array | None,
+    by_bias: Array | None,
+    threads: int,
+    isa: str = "",
+) -> None:
+    """grad (N, H, W, out) by the output; those of the three gradients that are not None are filled,
+    in the layouts of input, weight and bias."""
+
 def vector_function(name: str, isa: str, x: Array, out: Array) -> None:
     """name: "exp", "tanh", "sigmoid", "log"; float32 (n,)."""
 

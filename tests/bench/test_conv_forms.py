@@ -12,6 +12,8 @@ from bench import bench_masked_conv
 from bench.bench_masked_conv import summary
 from bench.conv_forms import FORMS, Mask, usual
 from bench.conv_steps import Step, Task, check, layer_form, steps
+from bench.harness import spread
+from bench.render import table
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -43,14 +45,27 @@ def test_the_layer_keeps_channels_last():
     assert output.is_contiguous(memory_format=torch.channels_last)
 
 
-def test_the_summary_compares_with_the_usual_form():
-    times = {"usual, nchw": 200.0, "cropped, nchw": 90.0, "genfast": 100.0}
-    row = {"fma_peak": 1e9, "contenders": {n: {"us": {"low": t}} for n, t in times.items()}}
+def test_the_summary_compares_with_the_usual_form_round_by_round():
+    times = {
+        "usual, nchw": [200.0, 300.0, 220.0],
+        "cropped, nchw": [110.0, 100.0, 140.0],
+        "operator, nchw": [50.0, 50.0, 50.0],
+        "genfast": [100.0, 100.0, 100.0],
+    }
+    row = {"fma_peak": 1e9, "contenders": {}}
+    for name, values in times.items():
+        ratio = bench_masked_conv.side_by_side(times["usual, nchw"], values)
+        row["contenders"][name] = {"us": spread(values), "ratio": ratio}
     for name, alone in (("usual, nchw", 300.0), ("genfast", 100.0)):
-        row["contenders"][name]["alone"] = {"us": {"low": alone}}
+        row["contenders"][name]["alone"] = {"us": {"median": alone}}
+    best = bench_masked_conv.best_plain(row)
+    lead = bench_masked_conv.side_by_side(times[best], times["genfast"])
+    row["best_plain"] = {"name": best, "over_ours": lead}
     found = summary(Task(2, 3, "B", batch=1, side=10), row)
-    assert (found["ratio"], found["alone_ratio"]) == (2.0, 3.0)
-    assert (found["best"], found["best_ratio"]) == ("cropped, nchw", 2.222)
+    assert (found["us"], found["usual_us"]) == (100.0, 220.0)
+    assert (found["ratio"], found["alone_ratio"]) == (2.2, 3.0)
+    assert (found["best"], found["best_us"]) == ("cropped, nchw", 110.0)
+    assert (found["best_ratio"], found["lead"]) == (1.818, 1.1)
     assert found["share_of_peak"] == pytest.approx(3 * 100 * 5 * 4 / 1e9 / 100e-6)
 
 
@@ -61,4 +76,9 @@ def test_quick_run_writes_a_row_of_forms(tmp_path, monkeypatch):
     bench_masked_conv.main()
     (row,) = json.loads(out.read_text())["rows"].values()
     assert row["contenders"]["genfast"]["alone"]["us"]["low"] > 0
+    assert row["contenders"]["operator, channels_last"]["ratio"]["rounds"] > 0
     assert row["summary"]["ratio"] > 0
+    text = table(
+        "masked_conv", {"rows": {"row": row}, "machine": json.loads(out.read_text())["machine"]}
+    )
+    assert "| 16 channels, 3x3 B | 4 |" in text

@@ -107,6 +107,26 @@ def test_picture_of_images_shows_time_and_scratch():
     assert (kept, held) == ([2**14 / 2**20, 0.25], [0.25, 64.0])
 
 
+def test_table_of_masked_convolutions_has_both_rivals():
+    summary = {
+        "us": 9876.5,
+        "usual_us": 24321.0,
+        "ratio": 2.463,
+        "best": "cropped, channels_last",
+        "best_us": 15000.0,
+        "lead": 1.519,
+        "alone_ratio": 2.7,
+        "share_of_peak": 0.831,
+    }
+    task = {"channels": 64, "k": 3, "kind": "B", "batch": 32, "side": 28}
+    rows = {"64 channels, 3x3 B": {"task": task, "summary": summary}}
+    text = table("masked_conv", {**RESULTS, "rows": rows})
+    assert (
+        "| 64 channels, 3x3 B | 32 | 9.9 | **2.46x** (24.3) "
+        "| 1.52x (15.0, cropped, channels_last) | 2.70x | 83% |"
+    ) in text.splitlines()
+
+
 @pytest.mark.parametrize("name", list(LAYOUTS))
 def test_committed_table_is_that_of_the_committed_results(name):
     measured = results(name)

@@ -1,4 +1,4 @@
-"""Layers that see only what is drawn already: masked and gated convolutions, in plain PyTorch."""
+"""Layers that see only what is drawn already: masked and gated convolutions."""
 
 from genfast.nn.conditioning import Conditioning
 from genfast.nn.gated import GatedBlock, gate

@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from genfast.files.limits import checked_size
-from genfast.nn.cropped import cropped_conv2d
+from genfast.nn.causal_conv import causal_conv2d
 from genfast.nn.masks import Kind, causal_mask, check_kind, odd_sizes
 
 __all__ = ["MaskedConv2d"]
@@ -31,6 +31,10 @@ class MaskedConv2d(nn.Conv2d):
 
     With groups of channels, one for each channel of a pixel, green sees red at the same pixel, and
     blue sees both: `causal_mask` draws it.
+
+    In float32 on the CPU it is computed by `genfast.ops.masked_conv2d`; in other dtypes, on other
+    devices, under autocast, `torch.func` or forward-mode derivatives, when exported by torch.onnx,
+    and where a kernel has one tap, by a plain convolution of its live rows.
 
     Source: van den Oord et al. 2016a, section 3.4.
 
@@ -106,11 +110,8 @@ class MaskedConv2d(nn.Conv2d):
             input: (N, in_channels, H, W), in the dtype of the weights.
         """
         above, left = self.weight.shape[2] // 2, self.weight.shape[3] // 2
-        # Rows below are dead; of a kernel of one row what is right of the pixel is, too.
-        columns = left + 1 if above == 0 else 2 * left + 1
-        weight = self.weight[:, :, : above + 1, :columns]
-        weight = weight * self.weight_mask()[:, :, : above + 1, :columns]
-        return cropped_conv2d(input, weight, self.bias, above=above, left=left)
+        mask = self.weight_mask()
+        return causal_conv2d(input, self.weight, self.bias, mask, above=above, left=left)
 
 
 def _sizes(name: str, sizes: Sequence[int] | None, channels: int) -> tuple[int, ...]:

@@ -6,7 +6,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from genfast.files.limits import checked_size
-from genfast.nn.cropped import cropped_conv2d
+from genfast.nn.causal_conv import causal_conv2d
 from genfast.nn.masks import Kind, check_kind, odd_sizes
 
 __all__ = ["VerticalConv2d"]
@@ -31,6 +31,10 @@ class VerticalConv2d(nn.Conv2d):
     Both are plain convolutions, of which the padding stands above and at the sides alone; kind A is
     shifted down by one row. Source: van den Oord et al. 2016b, Conditional Image Generation with
     PixelCNN Decoders, section 2.2.
+
+    In float32 on the CPU it is computed by `genfast.ops.masked_conv2d`; in other dtypes, on other
+    devices, under autocast, `torch.func` or forward-mode derivatives, when exported by torch.onnx,
+    and where a kernel has one tap, by a plain convolution.
 
     Args:
         kind: "A" for a layer that sees pixels, "B" for one that sees features of an A.
@@ -67,4 +71,4 @@ class VerticalConv2d(nn.Conv2d):
         """
         rows, columns = self.weight.shape[2:]
         above = rows - 1 if self.kind == "B" else rows
-        return cropped_conv2d(input, self.weight, self.bias, above=above, left=columns // 2)
+        return causal_conv2d(input, self.weight, self.bias, above=above, left=columns // 2)

@@ -1,0 +1,5 @@
+"""Operators of training, compiled forward and backward; each has a reference beside it."""
+
+from genfast.ops.masked_conv2d import masked_conv2d, masked_conv2d_reference
+
+__all__ = ["masked_conv2d", "masked_conv2d_reference"]
