@@ -65,11 +65,11 @@ static void convolve(const ConvTile& at) {
     for (int r = 1; r < rows; ++r) input[r] = input[r - 1] + args.in;
     int64_t k = 0;
     for (; k + 2 <= depth; k += 2, weights += 2 * vectors * kLanes) {
-      multiply_one<rows, vectors>(input, k, weights, acc);
-      multiply_one<rows, vectors>(input, k + 1, weights + vectors * kLanes, acc);
+      multiply_one<rows, vectors>(input, k, weights, kPair, acc);
+      multiply_one<rows, vectors>(input, k + 1, weights + vectors * kLanes, kPair, acc);
     }
     for (; k < depth; ++k, weights += vectors * kLanes)
-      multiply_one<rows, vectors>(input, k, weights, acc);
+      multiply_one<rows, vectors>(input, k, weights, kPair, acc);
   }
 #pragma GCC unroll 12
   for (int r = 0; r < rows; ++r)

@@ -92,7 +92,7 @@ static void sum(const SumArgs& sum, Positions positions) {
     const bool two = takes_two(sum, panel, rows);
     place_panel(sum, panel, two ? 2 * vectors : vectors, finisher.gates, &tile);
     const Weights weights{
-        sum.weights + panel * panel_floats, vectors * kLanes, two ? panel_floats : 2 * kLanes};
+        sum.weights + panel * panel_floats, vectors * kLanes, two ? panel_floats : kPair};
     sum_rows(sum, weights, rows, {positions.data, sum.row_begin}, &tile);
     i += two;
   }

@@ -58,6 +58,9 @@ static inline void relu_rows(Vec (&y)[rows][vectors]) {
     for (int v = 0; v < vectors; ++v) y[r][v] = max(broadcast(0.0f), y[r][v]);
 }
 
+// Floats from a tile's second vector of weights to its third, where all are of one panel.
+static constexpr int64_t kPair = 2 * kLanes;
+
 // One k of a chain. Two of them a round of the loop: what counts the rounds takes a multiply-add's
 // place now and then.
 template <int rows, int vectors>
