@@ -138,8 +138,7 @@ def _misfit(
     return f"{name} must be float32 {shape} on the CPU{' with ' * bool(known)}{known}, got {got}"
 
 
-@torch.library.custom_op("genfast::masked_conv2d", mutates_args=(), device_types="cpu")
-def _convolve(
+def _run(
     input: Tensor,
     weight: Tensor,
     bias: Tensor | None,
@@ -161,8 +160,7 @@ def _convolve(
     return output
 
 
-@_convolve.register_fake
-def _(
+def _run_fake(
     input: Tensor,
     weight: Tensor,
     bias: Tensor | None,
@@ -173,8 +171,7 @@ def _(
     return _channels_last(input, weight.shape[0])
 
 
-@torch.library.custom_op("genfast::masked_conv2d_backward", mutates_args=(), device_types="cpu")
-def _gradients(
+def _run_backward(
     grad: Tensor,
     input: Tensor,
     weight: Tensor,
@@ -203,8 +200,7 @@ def _gradients(
     return results
 
 
-@_gradients.register_fake
-def _(
+def _run_backward_fake(
     grad: Tensor,
     input: Tensor,
     weight: Tensor,
@@ -279,4 +275,29 @@ def _differentiable(
     return by_input, by_weight, grad.sum((0, 2, 3))
 
 
-_convolve.register_autograd(_differentiate, setup_context=_keep)
+# Defined by hand: `torch.library.custom_op` imports torch's compiler at the first call, for 1.4 s.
+_LIBRARY: Any = torch.library.Library("genfast", "FRAGMENT")  # type: ignore[no-untyped-call]
+for _name, _schema, _kernel, _fake in (
+    (
+        "masked_conv2d",
+        "(Tensor input, Tensor weight, Tensor? bias, Tensor? mask, SymInt above, SymInt left)"
+        " -> Tensor",
+        _run,
+        _run_fake,
+    ),
+    (
+        "masked_conv2d_backward",
+        "(Tensor grad, Tensor input, Tensor weight, Tensor? mask, SymInt above, SymInt left,"
+        " bool[] wanted) -> (Tensor, Tensor, Tensor)",
+        _run_backward,
+        _run_backward_fake,
+    ),
+):
+    _LIBRARY.define(_name + _schema)
+    _LIBRARY.impl(_name, _kernel, "CPU")
+    torch.library.register_fake(f"genfast::{_name}", _fake, lib=_LIBRARY)
+torch.library.register_autograd(
+    "genfast::masked_conv2d", _differentiate, setup_context=_keep, lib=_LIBRARY
+)
+_convolve = torch.ops.genfast.masked_conv2d.default
+_gradients = torch.ops.genfast.masked_conv2d_backward.default
