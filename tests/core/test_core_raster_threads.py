@@ -84,7 +84,8 @@ def test_interrupted_threads_go_on_to_the_same_bits(
     """A signal leaves a session behind its last finished site, in the order of sites."""
     net = Image(core, (12, 24), 5, vertical=2)
     whole, done = Drawing(net, n).advance(), Drawing(net, n)
-    done.session._sabotage(columns=0, thread=slow % threads, microseconds=1000)
+    # Half a second and more for the slow thread, so that a loaded machine, too, is interrupted.
+    done.session._sabotage(columns=0, thread=slow % threads, microseconds=5000)
     signal_soon = threading.Timer(0.06, lambda: os.kill(os.getpid(), signal.SIGINT))
     signal_soon.start()
     with pytest.raises(KeyboardInterrupt):
