@@ -9,7 +9,6 @@ from functools import cached_property
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from bench.cached_torch import CachedDrawer
 from bench.image_contenders import (
@@ -21,13 +20,12 @@ from bench.image_contenders import (
     forward_pass,
     naive_draw,
 )
+from bench.image_edges import EDGE, differing, distance_from_edge
 from bench.image_forwards import Forward, forwards
 from bench.image_race import Effort, Entry, enter, fastest, finalists, race
 from bench.image_task import BATCHES, CACHED, EXPORTED, FORWARD, NAIVE, OURS, Contender, ImageTask
 from genfast.compiled import compiled
 
-#: Share of the images that may differ: one draw in 10^5 or so lies within rounding of an edge.
-MOST_DIFFERING = 0.1
 #: Largest difference between scores of two forms of the pass, as a share of the largest score.
 SCORES_APART = 1e-4
 #: Where the compiled cached drawer gains less over the eager one, it is left out of the next larger
@@ -164,20 +162,16 @@ class Field:
             apart = (entry.made - first.made).abs().max() / first.made.abs().max()
             assert apart <= SCORES_APART, f"{name} is {apart:.1e} off"
             return
-        entry.differing = differing(entry.made, first.made)
-        allowed = max(1, round(MOST_DIFFERING * self.task.batch))
-        assert entry.differing <= allowed, f"{name} draws {entry.differing} images otherwise"
+        others = differing(entry.made, first.made)
+        entry.differing = len(others)
+        for image in others:
+            apart = distance_from_edge(self.model, entry.made, first.made, self.uniforms, image)
+            assert apart <= EDGE, f"{name} draws image {image} otherwise, {apart:.1e} from an edge"
 
 
 def first_of(entries: list[Entry], kind: str) -> Entry | None:
     """Of a kind, the one that was entered first."""
     return next((e for e in entries if e.contender.kind == kind), None)
-
-
-def differing(made: Tensor, ours: Tensor) -> int:
-    """Images of which a contender drew something else, where it made as much of them."""
-    sites = made.flatten(1)
-    return int((sites != ours.flatten(1)[:, : sites.shape[1]]).any(1).sum())
 
 
 def measure_row(everybody: Field) -> Row:

@@ -10,9 +10,10 @@ import torch
 
 from bench import bench_pixelcnn
 from bench.image_contenders import exported_draw, exported_graph
+from bench.image_edges import EDGE, differing, distance_from_edge
 from bench.image_forwards import forwards
 from bench.image_race import Effort, Entry, finalists
-from bench.image_rows import Field, differing
+from bench.image_rows import Field
 from bench.image_task import CACHED, EXPORTED, FORWARD, NAIVE, OURS, Contender, ImageTask
 from genfast.compiled import compiled
 
@@ -96,16 +97,35 @@ def test_the_exported_graph_draws_the_images_of_the_core():
 
 def test_one_who_draws_otherwise_is_refused():
     field = Field(ImageTask("masked", 8, 1, 6, 3, 1), Effort(0.001, 1, 0.01), True, (1,))
+    field.model, field.uniforms = field.task.model(), field.task.uniforms()
     ours = torch.zeros(3, 36, 1, dtype=torch.int64)
     field._enter(Contender(OURS, "core", 1, lambda: ours))
     field._enter(Contender(NAIVE, "eager", 1, lambda: ours[:, :2, 0]))
     other = ours.clone()
     other[:2, 7] = 1
-    assert differing(other, ours) == 2
+    assert differing(other, ours) == [0, 1]
     with pytest.raises(
-        AssertionError, match=r"cached PyTorch \| eager \| 1 draws 2 images otherwise"
+        AssertionError,
+        match=r"cached PyTorch \| eager \| 1 draws image 0 otherwise, .* from an edge",
     ):
         field._enter(Contender(CACHED, "eager", 1, lambda: other))
+
+
+@pytest.mark.parametrize("apart", [0.0, 1e-5])
+def test_one_whose_uniform_lies_at_an_edge_may_draw_otherwise(apart):
+    task = ImageTask("masked", 8, 3, 5, 2, depth=2)
+    model, uniforms = task.model(), task.uniforms()
+    ours = model.sample(2, seed=0, backend="cpu").flatten(2).transpose(1, 2).contiguous()
+    level = int(ours[1, 7, 2].clamp(max=254))
+    with torch.no_grad():
+        scores = model.double()(ours.transpose(1, 2).reshape(2, 3, 5, 5))[1].flatten(0, 1)[7, 2]
+    uniforms[1, 7, 2] = scores.softmax(-1).cumsum(-1)[level] + apart
+    ours[1, 7, 2], other = level, ours.clone()
+    other[1, 7, 2] = level + 1
+    other[1, 8:] = 0  # what comes behind says nothing
+    found = distance_from_edge(model, other, ours, uniforms, differing(other, ours)[0])
+    assert (found < EDGE) == (apart == 0)
+    assert found == pytest.approx(apart, abs=1e-7)
 
 
 def test_a_pass_that_computes_otherwise_is_refused():
