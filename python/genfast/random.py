@@ -10,6 +10,7 @@ block `b` of a sample gives two words, its draws `2b` and `2b + 1`::
 
 from __future__ import annotations
 
+import math
 import operator
 from types import MappingProxyType
 
@@ -26,6 +27,8 @@ __all__ = [
     "SEED_LIMIT",
     "TAGS",
     "fold",
+    "normals",
+    "normals_reference",
     "resolve_seed",
     "row_indices",
     "row_seeds",
@@ -49,6 +52,7 @@ TAGS = MappingProxyType(
         "latent": 5,
         "prior": 6,
         "verify": 7,  # samples drawn to check another backend
+        "train": 8,  # what a model draws itself in a step of training, such as latents
     }
 )
 
@@ -121,6 +125,63 @@ def uniforms_reference(
     word0, word1 = threefry2x32(seeds & WORD, seeds >> 32, indices, draw >> 1)
     word = torch.where(draw & 1 == 0, word0, word1)
     return (word >> 8).to(torch.float32) * 2.0**-24
+
+
+def normals(
+    seed: int | Int64[Tensor, " n"] | None,
+    n: int,
+    draws: int,
+    *,
+    index: int | Int64[Tensor, " n"] = 0,
+    truncation: float | Float[Tensor, " n"] | None = None,
+    device: str | torch.device = "cpu",
+) -> Float[Tensor, "n draws"]:
+    """The first standard normals of the samples `index .. index + n - 1`.
+
+    Args:
+        seed: 0 <= seed < 2**63; a tensor gives every row its own; None takes one from torch's
+            generator.
+        n: Samples, the rows of the result.
+        draws: Normals of a sample, the columns of the result.
+        index: Index of row 0; row i has `index + i`. A tensor is used as it is.
+        truncation: Radius t > 0 of the circle that each pair lies in, as normal there as without;
+            a tensor gives every row its own; None for none.
+        device: Where the result lies.
+
+    Returns:
+        float32 (n, draws). Columns 2b and 2b + 1 are a pair of Box and Muller (1958), of the
+        uniforms u, v of the same numbers::
+
+            r = sqrt(-2 log(1 - m u))    m = 1 - exp(-t^2 / 2), 1 without truncation
+            r cos(2 pi v), r sin(2 pi v)
+
+    Raises:
+        ValueError: A number is out of range.
+    """
+    draws = _integer("normals: draws", draws, DRAW_LIMIT)
+    pairs = uniforms(seed, n, draws + draws % 2, index=index, device=device)
+    return normals_reference(pairs, _mass(truncation, n, pairs.device))[:, :draws]
+
+
+def normals_reference(
+    pairs: Float[Tensor, "n even"], mass: Float[Tensor, "#n 1"] | float = 1.0
+) -> Float[Tensor, "n even"]:
+    """Normals of uniforms, in the dtype of these; the share `mass` of the plane is drawn from."""
+    u, v = pairs[:, 0::2], pairs[:, 1::2]
+    radius, angle = (-2 * torch.log1p(-mass * u)).sqrt(), 2 * math.pi * v
+    return torch.stack([radius * angle.cos(), radius * angle.sin()], -1).flatten(1)
+
+
+def _mass(truncation: float | Tensor | None, n: int, device: torch.device) -> Tensor | float:
+    """The share of normal pairs within a circle of this radius, (n, 1), or 1."""
+    if truncation is None:
+        return 1.0
+    radius = torch.as_tensor(truncation, dtype=torch.float32).to(device)
+    if radius.shape not in ((), (n,)) or not bool((radius > 0).all()):
+        raise ValueError(
+            f"normals: truncation must be above 0, a number or (N,) with N={n}, got {truncation!r}"
+        )
+    return -torch.expm1(-radius.square() / 2).expand(n)[:, None]
 
 
 def fold(seed: int, tag: str, value: int = 0) -> int:
