@@ -43,6 +43,9 @@ void register_measure(py::module_& module) {
   module.def(
       "read_bandwidth", cpu::read_bandwidth, py::arg("num_bytes"), py::arg("threads"),
       py::arg("seconds"), py::call_guard<py::gil_scoped_release>());
+  module.def(
+      "add_bandwidth", cpu::add_bandwidth, py::arg("num_bytes"), py::arg("threads"),
+      py::arg("seconds"), py::call_guard<py::gil_scoped_release>());
 }
 
 }  // namespace genfast::bindings

@@ -16,5 +16,6 @@ PYBIND11_MODULE(_core, module, py::mod_gil_not_used()) {
   genfast::bindings::register_program(module);
   genfast::bindings::register_session(module);
   genfast::bindings::register_masked_conv2d(module);
+  genfast::bindings::register_reparameterize(module);
   genfast::bindings::register_measure(module);
 }

@@ -50,4 +50,20 @@ struct ManagedTensorVersioned {
 
 inline constexpr uint64_t kReadOnly = 1;
 
+// In the capsule "dlpack_exchange_api" that a type has as `__dlpack_c_exchange_api__`, since 1.3:
+// functions that take Python objects of that type. 0 is success, else a Python exception is set.
+struct Exchange {
+  Version version;
+  Exchange* previous;
+  int (*allocate)(
+      Tensor*,
+      ManagedTensorVersioned**,
+      void*,
+      void (*)(void*, const char*, const char*));
+  int (*own)(void* object, ManagedTensorVersioned** out);
+  int (*give)(ManagedTensorVersioned* tensor, void** object);
+  int (*view)(void* object, Tensor* out);  // or null; valid while the object is
+  int (*stream)(int32_t device_type, int32_t device_id, void** out);
+};
+
 }  // namespace genfast::core::dlpack

@@ -41,6 +41,7 @@ struct Tensor {
   int item_bytes = 0;
   bool read_only = false;
   std::vector<int64_t> shape;
+  int64_t row_stride = 0;  // elements from a row to the next; the rest is contiguous
 
   int64_t size() const {
     int64_t n = 1;

@@ -40,4 +40,9 @@ static float read_floats(const float* data, int64_t floats) {
   return total;
 }
 
+// c = a + b: two streams read, one written.
+static void add_floats(const float* a, const float* b, float* c, int64_t floats) {
+  for (int64_t i = 0; i + kLanes <= floats; i += kLanes) store(c + i, load(a + i) + load(b + i));
+}
+
 }  // namespace genfast::cpu::GENFAST_ISA_NAMESPACE

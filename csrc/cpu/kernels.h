@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 #include "cpu/masked_conv2d_args.h"
+#include "cpu/reparameterize_args.h"
 
 namespace genfast::cpu {
 
@@ -132,11 +133,15 @@ struct Kernels {
   void (*sigmoid)(const float* x, float* y, int64_t n);
   void (*masked_conv2d)(const ConvArgs&);
   void (*masked_conv2d_weight)(const ConvWeightArgs&);
+  void (*normals)(const NormalsArgs&);
+  void (*reparameterize)(ReparameterizeArgs&);
+  void (*reparameterize_backward)(const ReparameterizeBackwardArgs&);
   // Ceilings: runs `rounds` rounds of independent multiply-adds in registers and returns how many
   // multiply-adds that was; reads `floats` floats (a multiple of 64 vectors' worth is used) and
-  // returns their sum.
+  // returns their sum; adds two arrays of whole vectors.
   int64_t (*multiply_adds)(int64_t rounds, float* sink);
   float (*read)(const float* data, int64_t floats);
+  void (*add)(const float* a, const float* b, float* c, int64_t floats);
 };
 
 extern const Kernels kBaselineKernels;

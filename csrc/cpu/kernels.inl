@@ -6,6 +6,7 @@
 #include "cpu/masked_conv2d.h"
 #include "cpu/masked_conv2d_weight.h"
 #include "cpu/mixture.h"
+#include "cpu/reparameterize.h"
 #include "cpu/sum.h"
 
 namespace genfast::cpu::GENFAST_ISA_NAMESPACE {
@@ -48,5 +49,9 @@ static void fill_uniforms(
    GENFAST_ISA_NAMESPACE::map<GENFAST_ISA_NAMESPACE::sigmoid>, \
    GENFAST_ISA_NAMESPACE::masked_conv2d,                       \
    GENFAST_ISA_NAMESPACE::masked_conv2d_weight,                \
+   GENFAST_ISA_NAMESPACE::normals,                             \
+   GENFAST_ISA_NAMESPACE::reparameterize,                      \
+   GENFAST_ISA_NAMESPACE::reparameterize_backward,             \
    GENFAST_ISA_NAMESPACE::multiply_adds,                       \
-   GENFAST_ISA_NAMESPACE::read_floats}
+   GENFAST_ISA_NAMESPACE::read_floats,                         \
+   GENFAST_ISA_NAMESPACE::add_floats}

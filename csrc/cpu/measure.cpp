@@ -54,4 +54,16 @@ double read_bandwidth(int64_t bytes, int threads, double seconds) {
   });
 }
 
+double add_bandwidth(int64_t bytes, int threads, double seconds) {
+  const Kernels& kernels = kernels_for("");
+  const int64_t floats = bytes / static_cast<int64_t>(3 * sizeof(float));
+  std::vector<core::Aligned<float>> data;
+  for (int i = 0; i < 3 * threads; ++i) data.emplace_back(static_cast<size_t>(floats));
+  return rate(threads, seconds, [&](int thread) {
+    const auto own = data.begin() + 3 * thread;
+    kernels.add(own[0].data(), own[1].data(), own[2].data(), floats);
+    return static_cast<double>(3 * sizeof(float)) * static_cast<double>(floats);
+  });
+}
+
 }  // namespace genfast::cpu

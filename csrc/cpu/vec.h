@@ -8,6 +8,8 @@
 // not_greater    true also where either is NaN
 // scale_by_power_of_two   x * 2^n, n an integer in [-126, 127]
 // split_exponent          x = mantissa * 2^exponent, mantissa in [1, 2); x normal and positive
+// sign_set                the mask of the sign bits, those of NaN and -0 too
+// interleave              lanes of a and b in turns; those of a are numbered kPairOrder
 #pragma once
 
 #if GENFAST_ISA_LEVEL == 4
@@ -21,5 +23,11 @@
 namespace genfast::cpu::GENFAST_ISA_NAMESPACE {
 
 inline constexpr int kLanes = GENFAST_LANES;
+
+#if GENFAST_ISA_LEVEL >= 3 || defined(__aarch64__)
+inline constexpr bool kFused = true;  // fma rounds once
+#else
+inline constexpr bool kFused = false;
+#endif
 
 }  // namespace genfast::cpu::GENFAST_ISA_NAMESPACE

@@ -49,6 +49,13 @@ static inline float max_lane(Vec x) {
   for (int i = 1; i < 8; ++i) most = lanes[i] > most ? lanes[i] : most;
   return most;
 }
+static inline Vec sqrt(Vec x) { return _mm256_sqrt_ps(x); }
+static inline Mask sign_set(Vec x) { return x; }
+static constexpr unsigned kPairOrder[8] = {0, 1, 4, 5, 2, 3, 6, 7};
+static inline void interleave(Vec a, Vec b, Vec* low, Vec* high) {
+  *low = _mm256_unpacklo_ps(a, b);
+  *high = _mm256_unpackhi_ps(a, b);
+}
 static inline void split_exponent(Vec x, Vec* mantissa, Vec* exponent) {
   const __m256i bits = _mm256_castps_si256(x);
   *exponent =

@@ -36,6 +36,13 @@ static inline Mask first_lanes(int n) {
   return static_cast<Mask>(n >= 16 ? 0xffff : (1u << n) - 1);
 }
 static inline float max_lane(Vec x) { return _mm512_reduce_max_ps(x); }
+static inline Vec sqrt(Vec x) { return _mm512_sqrt_ps(x); }
+static inline Mask sign_set(Vec x) { return _mm512_movepi32_mask(_mm512_castps_si512(x)); }
+static constexpr unsigned kPairOrder[16] = {0, 1, 8, 9, 2, 3, 10, 11, 4, 5, 12, 13, 6, 7, 14, 15};
+static inline void interleave(Vec a, Vec b, Vec* low, Vec* high) {
+  *low = _mm512_unpacklo_ps(a, b);
+  *high = _mm512_unpackhi_ps(a, b);
+}
 static inline void split_exponent(Vec x, Vec* mantissa, Vec* exponent) {
   *mantissa = _mm512_getmant_ps(x, _MM_MANT_NORM_1_2, _MM_MANT_SIGN_src);
   *exponent = _mm512_getexp_ps(x);

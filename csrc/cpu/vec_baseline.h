@@ -56,6 +56,17 @@ static inline float max_lane(Vec x) {
   const float b = x[2] > x[3] ? x[2] : x[3];
   return a > b ? a : b;
 }
+static inline Vec sqrt(Vec x) {
+  Vec y;
+  for (int i = 0; i < 4; ++i) y[i] = __builtin_sqrtf(x[i]);
+  return y;
+}
+static inline Mask sign_set(Vec x) { return (Mask)x < 0; }
+static constexpr unsigned kPairOrder[4] = {0, 1, 2, 3};
+static inline void interleave(Vec a, Vec b, Vec* low, Vec* high) {
+  *low = Vec{a[0], b[0], a[1], b[1]};
+  *high = Vec{a[2], b[2], a[3], b[3]};
+}
 static inline void split_exponent(Vec x, Vec* mantissa, Vec* exponent) {
   const Mask bits = (Mask)x;
   *exponent = __builtin_convertvector((bits >> 23) - 127, Vec);

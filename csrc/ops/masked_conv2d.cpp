@@ -1,11 +1,9 @@
 #include "ops/masked_conv2d.h"
 
 #include <algorithm>
-#include <atomic>
 #include <limits>
 
 #include "core/memory.h"
-#include "core/thread_pool.h"
 #include "cpu/dispatch.h"
 #include "ops/taps.h"
 
@@ -81,16 +79,6 @@ Image image_of(const core::Tensor& input, const Kernel& kernel) {
       image.rows < kMost && image.columns < kMost && image.rows * image.columns < kMost,
       "input must have below 2**30 pixels an image, got ", core::describe(input.shape));
   return image;
-}
-
-// Calls each(thread, i) for i < count; whichever thread is free takes the next.
-template <typename Each>
-void share(int threads, int64_t count, const Each& each) {
-  std::atomic<int64_t> next{0};
-  const int used = narrow(std::min<int64_t>(std::max(threads, 1), count));
-  core::ThreadPool::instance().run(used, [&](int thread) {
-    for (int64_t i = next.fetch_add(1); i < count; i = next.fetch_add(1)) each(thread, i);
-  });
 }
 
 int64_t padded_columns(const Image& image, const cpu::TapReach& reach) {

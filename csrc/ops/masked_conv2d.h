@@ -5,17 +5,11 @@
 #pragma once
 
 #include <cstdint>
-#include <string>
 
 #include "core/tensor.h"
+#include "ops/engine.h"
 
 namespace genfast::ops {
-
-// How to compute: threads of the pool, and the instruction set ("": the default).
-struct Engine {
-  int threads = 1;
-  std::string isa;
-};
 
 struct MaskedConv2d {
   core::Tensor weight;                 // (out, in, rows, columns)

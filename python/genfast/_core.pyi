@@ -174,6 +174,48 @@ def masked_conv2d_backward(
     """grad (N, H, W, out) by the output; those of the three gradients that are not None are filled,
     in the layouts of input, weight and bias."""
 
+def reparameterize(
+    mean: Array,
+    logvar: Array,
+    seed: int,
+    index: int,
+    z: Array,
+    kl: Array,
+    threads: int,
+    isa: str = "",
+) -> None:
+    """z = mean + exp(logvar / 2) eps and the divergence of each row from N(0, 1) are filled.
+
+    mean, logvar, z (N, latent) of one of the four dtypes of real numbers; kl (N,), float64 beside
+    float64, else float32. Rows of mean and logvar may lie any distance apart. A NaN or an infinity
+    raises FloatingPointError naming row and column.
+    """
+
+def reparameterize_backward(
+    grad_z: Array | None,
+    grad_kl: Array | None,
+    mean: Array,
+    logvar: Array,
+    seed: int,
+    index: int,
+    by_mean: Array,
+    by_logvar: Array,
+    threads: int,
+    isa: str = "",
+) -> None:
+    """grad_z (N, latent), grad_kl (N,), None for zeros; by_mean and by_logvar are filled."""
+
+def normals(
+    seeds: Array,
+    indices: Array,
+    mass: Array | None,
+    out: Array,
+    threads: int,
+    isa: str = "",
+) -> None:
+    """seeds, indices: int64 (N,); mass: float32 (N,), the share of the plane that is drawn from,
+    or None for all of it. out: float32 (N, draws), filled."""
+
 def vector_function(name: str, isa: str, x: Array, out: Array) -> None:
     """name: "exp", "tanh", "sigmoid", "log"; float32 (n,)."""
 
@@ -182,3 +224,7 @@ def fma_peak(isa: str, threads: int, seconds: float) -> float:
 
 def read_bandwidth(num_bytes: int, threads: int, seconds: float) -> float:
     """Bytes a second, of all threads together, each reading `num_bytes` of its own."""
+
+def add_bandwidth(num_bytes: int, threads: int, seconds: float) -> float:
+    """Bytes a second, of all threads together, each adding two arrays into a third, of `num_bytes`
+    together."""

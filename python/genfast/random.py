@@ -134,6 +134,7 @@ def normals(
     *,
     index: int | Int64[Tensor, " n"] = 0,
     truncation: float | Float[Tensor, " n"] | None = None,
+    backend: str = "auto",
     device: str | torch.device = "cpu",
 ) -> Float[Tensor, "n draws"]:
     """The first standard normals of the samples `index .. index + n - 1`.
@@ -146,6 +147,8 @@ def normals(
         index: Index of row 0; row i has `index + i`. A tensor is used as it is.
         truncation: Radius t > 0 of the circle that each pair lies in, as normal there as without;
             a tensor gives every row its own; None for none.
+        backend: "cpu" for the compiled kernel, "reference" for plain PyTorch, "auto" for the
+            kernel where `device` is the CPU. They differ by rounding.
         device: Where the result lies.
 
     Returns:
@@ -155,12 +158,45 @@ def normals(
             r = sqrt(-2 log(1 - m u))    m = 1 - exp(-t^2 / 2), 1 without truncation
             r cos(2 pi v), r sin(2 pi v)
 
+        Any way of cutting the work gives the same bits.
+
     Raises:
-        ValueError: A number is out of range.
+        ValueError: A number is out of range, or the backend cannot serve the device.
     """
+    n = _integer("normals: n", n, INDEX_LIMIT)
     draws = _integer("normals: draws", draws, DRAW_LIMIT)
-    pairs = uniforms(seed, n, draws + draws % 2, index=index, device=device)
-    return normals_reference(pairs, _mass(truncation, n, pairs.device))[:, :draws]
+    seed = resolve_seed(seed)
+    seeds, indices = row_seeds("normals: seed", seed, n), row_indices("normals: index", index, n)
+    device, mass = torch.device(device), _mass(truncation, n)
+    if _choose_normals(backend, device) == "cpu":
+        out = torch.empty(n, draws, dtype=torch.float32)
+        core.normals(seeds, indices, mass, out, torch.get_num_threads())
+        return out
+    even = draws + draws % 2
+    pairs = uniforms(seed, n, even, index=index, backend=backend, device=device)
+    return normals_reference(pairs, 1.0 if mass is None else mass.to(device)[:, None])[:, :draws]
+
+
+def normals_of_rows(
+    seeds: Int64[Tensor, " n"],
+    indices: Int64[Tensor, " n"],
+    draws: int,
+    dtype: torch.dtype = torch.float32,
+) -> Float[Tensor, "n draws"]:
+    """Normals of rows in plain PyTorch.
+
+    In float64 columns 2b and 2b + 1 take the blocks 2b and 2b + 1: each is one uniform of 53 bits,
+    the first word its higher ones.
+    """
+    even = draws + draws % 2
+    if dtype != torch.float64:
+        pairs = uniforms_reference(seeds, indices, torch.zeros_like(seeds), even)
+        return normals_reference(pairs)[:, :draws]
+    block = torch.arange(even, device=seeds.device)
+    seeds, indices = seeds[:, None], indices[:, None]
+    high, low = threefry2x32(seeds & WORD, seeds >> 32, indices, block)
+    pairs = (high << 21 | low >> 11).to(torch.float64) * 2.0**-53
+    return normals_reference(pairs)[:, :draws]
 
 
 def normals_reference(
@@ -172,16 +208,16 @@ def normals_reference(
     return torch.stack([radius * angle.cos(), radius * angle.sin()], -1).flatten(1)
 
 
-def _mass(truncation: float | Tensor | None, n: int, device: torch.device) -> Tensor | float:
-    """The share of normal pairs within a circle of this radius, (n, 1), or 1."""
+def _mass(truncation: float | Tensor | None, n: int) -> Float[Tensor, " n"] | None:
+    """The share of normal pairs within a circle of this radius, on the CPU; None for all."""
     if truncation is None:
-        return 1.0
-    radius = torch.as_tensor(truncation, dtype=torch.float32).to(device)
+        return None
+    radius = torch.as_tensor(truncation, dtype=torch.float32).cpu()
     if radius.shape not in ((), (n,)) or not bool((radius > 0).all()):
         raise ValueError(
             f"normals: truncation must be above 0, a number or (N,) with N={n}, got {truncation!r}"
         )
-    return -torch.expm1(-radius.square() / 2).expand(n)[:, None]
+    return -torch.expm1(-radius.square() / 2).expand(n).contiguous()
 
 
 def fold(seed: int, tag: str, value: int = 0) -> int:
@@ -280,6 +316,15 @@ def _choose(backend: str, device: torch.device, one_key: bool) -> str:
     if backend == "auto":
         return "reference"
     raise ValueError(f"uniforms: backend {backend!r} {refusal}; use 'auto' or 'reference'")
+
+
+def _choose_normals(backend: str, device: torch.device) -> str:
+    """The backend that draws normals on `device`, or ValueError."""
+    if backend not in ("auto", "cpu", "reference"):
+        raise ValueError(f"normals: backend must be auto, cpu or reference, got {backend!r}")
+    if backend == "cpu" and device.type != "cpu":
+        raise ValueError(f"normals: backend 'cpu' fills cpu tensors, got device {device}")
+    return "cpu" if backend != "reference" and device.type == "cpu" else "reference"
 
 
 def _refusal(device: torch.device, one_key: bool) -> str | None:
