@@ -1,6 +1,6 @@
 """Trains in a child that is killed with -9 again and again, and resumed until it is done.
 
-    python endure.py FOLDER KILLS
+    python endure.py FOLDER KIND KILLS
 
 The parent imports what a run needs; children are forked, so that being born is quick. It leaves
 `uninterrupted.pt`, `endured.pt` and `facts.json` beside the run.
@@ -19,19 +19,23 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from small import sentences, small_lstm
+from small import Game, data, sentences, small_lstm
 
 from genfast.training import fit
 
-LEAST_STEPS, STEPS_A_KILL = 200, 20
+STEPS_A_KILL = 30
+KINDS: dict[str, Callable[[], tuple[Any, Any]]] = {
+    "lstm": lambda: (small_lstm(dropout=0.3), sentences()),
+    "game": lambda: (Game(), data(22)),  # 20 of them to train on: no batch is a single row
+}
 
 
-def train(steps: int, left: Path, **options: Any) -> None:
+def train(kind: str, steps: int, left: Path, **options: Any) -> None:
     """A run in which nothing may be forgotten: dropout, averages, patience, parts of epochs."""
-    model = small_lstm(dropout=0.3)
+    model, examples = KINDS[kind]()
     history = fit(
         model,
-        sentences(),
+        examples,
         steps=steps,
         batch_size=4,
         accumulate=2,
@@ -78,14 +82,15 @@ def killed(work: Callable[[], None], delay: float) -> bool:
     return status != 0
 
 
-def main(folder: Path, kills: int) -> None:
-    steps = max(LEAST_STEPS, STEPS_A_KILL * kills)
+def main(folder: Path, kind: str, kills: int) -> None:
+    steps = STEPS_A_KILL * kills
     run, spare = folder / "run", folder / "spare"
-    train(1, folder / "first.pt", out=folder / "first")  # imports for seconds, once for all lives
-    whole = seconds_of(lambda: train(steps, folder / "uninterrupted.pt", out=spare))
+    # It imports for seconds, once for all lives.
+    train(kind, 1, folder / "first.pt", out=folder / "first")
+    whole = seconds_of(lambda: train(kind, steps, folder / "uninterrupted.pt", out=spare))
 
     def life() -> None:
-        train(steps, folder / "endured.pt", out=run, resume=True)
+        train(kind, steps, folder / "endured.pt", out=run, resume=True)
 
     moments = random.Random(0)
     struck = inside = 0
@@ -99,4 +104,4 @@ def main(folder: Path, kills: int) -> None:
 
 if __name__ == "__main__":
     torch.set_num_threads(1)
-    main(Path(sys.argv[1]), int(sys.argv[2]))
+    main(Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]))

@@ -12,7 +12,18 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from small import Kill, KilledError, Noisy, Regression, data, sentences, small_lstm
+from small import (
+    Game,
+    Idle,
+    Kill,
+    KilledError,
+    Latents,
+    Noisy,
+    Regression,
+    data,
+    sentences,
+    small_lstm,
+)
 from torch import nn
 from torch.utils.data import DataLoader
 
@@ -34,6 +45,26 @@ def shuffled_loader(out: Path) -> Trained:
     model = Regression(dropout=0.0)
     loader = DataLoader(Noisy(18), batch_size=5, shuffle=True)
     return model, fit(model, loader, steps=20, held_out=data(7), lr=0.02, progress=False)
+
+
+def game(dtype: torch.dtype = torch.float64, **options: Any) -> Trained:
+    """21 rows in batches of 7, which two processes cannot share alike."""
+    model = Game().to(dtype)
+    rows, held = (tuple(x.to(dtype) for x in data(*which)) for which in ((21, 0), (9, 3)))
+    options = {"steps": 20, "batch_size": 7, "lr": 0.02, "held_out": held, **options}
+    return model, fit(model, rows, progress=False, **options)
+
+
+def latents(**options: Any) -> Trained:
+    """22 rows in batches of 7: the last batch has one, and one process has none."""
+    model = Latents()
+    options = {"steps": 20, "batch_size": 7, "lr": 0.02, "held_out": data(9, 3), **options}
+    return model, fit(model, data(22), progress=False, **options)
+
+
+def idle(out: Path) -> Trained:
+    model = Idle()
+    return model, fit(model, data(21), steps=20, batch_size=5, lr=0.02, progress=False)
 
 
 class Stop(Callback):
@@ -59,18 +90,20 @@ def first_weights(out: Path) -> Trained:
     return model, fit(model, data(8), steps=3, lr=0.1, progress=False)
 
 
-def kept(out: Path) -> Trained:
-    """Cut off in all processes, then resumed, with a dropout of each process's own."""
-    options: dict[str, Any] = {"dropout": 0.3, "accumulate": 2, "ema": 0.9}
+def kept(train: Callable[..., Trained], out: Path, **options: Any) -> Trained:
+    """Cut off in all processes, then resumed."""
     if int(os.environ.get("WORLD_SIZE", "1")) == 1:
-        return lstm(**options)
+        return train(**options)
     try:
-        lstm(out=out / "run", checkpoint_every=0.0, callbacks=[Kill(7)], **options)
+        train(out=out, checkpoint_every=0.0, callbacks=[Kill(7)], **options)
     except KilledError:
-        return lstm(out=out / "run", resume=True, **options)
+        return train(out=out, resume=True, **options)
     raise AssertionError("was not cut off")
 
 
+# Every process draws a dropout of its own.
+DROPOUT: dict[str, Any] = {"dropout": 0.3, "accumulate": 2, "ema": 0.9}
+GAME: dict[str, Any] = {"ema": 0.9, "clip": 0.1}
 SCENARIOS: dict[str, Callable[[Path], Trained]] = {
     "lengths": lambda out: lstm(),
     "accumulate": lambda out: lstm(accumulate=2),
@@ -79,8 +112,15 @@ SCENARIOS: dict[str, Callable[[Path], Trained]] = {
     "loader": shuffled_loader,
     "stop": lambda out: lstm(callbacks=[Stop()]),
     "first weights": first_weights,
-    "uninterrupted": lambda out: lstm(dropout=0.3, accumulate=2, ema=0.9),
-    "kept": kept,
+    "idle weights": idle,
+    "latents": lambda out: latents(),
+    "latents in parts": lambda out: latents(accumulate=2),
+    "game": lambda out: game(**GAME),
+    "game in float32": lambda out: game(torch.float32),
+    "game in parts": lambda out: game(accumulate=2),
+    "game kept": lambda out: kept(game, out / "game", **GAME),
+    "uninterrupted": lambda out: lstm(**DROPOUT),
+    "kept": lambda out: kept(lstm, out / "run", **DROPOUT),
 }
 
 

@@ -93,6 +93,15 @@ def test_other_data_and_other_models_are_refused(run_kept: Path) -> None:
         run(Grouped(), data(20), **options)
 
 
+def test_a_checkpoint_of_before_there_were_players_is_gone_on_from(tmp_path: Path) -> None:
+    run(Regression(), data(20), epochs=1, out=tmp_path)
+    older = torch.load(tmp_path / "checkpoint.pt", weights_only=True)
+    del older["fingerprint"]["players"]
+    del older["run"]["history"]["players"]
+    torch.save(older, tmp_path / "checkpoint.pt")
+    assert run(Regression(), data(20), epochs=1, out=tmp_path, resume=True).steps == 3
+
+
 def test_a_run_of_constant_rate_is_not_extended_in_its_warm_up(tmp_path: Path) -> None:
     options: dict[str, Any] = {"schedule": "constant", "warmup": 0.5, "out": tmp_path}
     run(Regression(), data(20), steps=4, **options)

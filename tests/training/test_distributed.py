@@ -12,6 +12,7 @@ import pytest
 import torch
 from parallel import SCENARIOS
 from small import data, small_lstm
+from torch import nn
 from torch.utils.data import DataLoader, DistributedSampler, TensorDataset
 
 import genfast
@@ -53,33 +54,51 @@ def read(left: Path, name: str, rank: int = 0) -> Any:
     return torch.load(left / f"{name} {rank}.pt", weights_only=True)
 
 
-def assert_close(one: torch.Tensor, other: torch.Tensor) -> None:
+def assert_close(one: torch.Tensor, other: torch.Tensor, tolerance: float = 1e-5) -> None:
     """Within 1e-5 of the largest, which is what a sum in another order may cost."""
-    assert (one - other).abs().max() <= 1e-5 * other.abs().max()
+    assert (one - other).abs().max() <= tolerance * other.abs().max()
 
 
-@pytest.mark.parametrize("name", ["lengths", "accumulate", "average", "clip", "loader"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("lengths", "accumulate", "average", "clip", "loader", "idle weights"),
+        *("latents", "latents in parts", "game", "game in parts"),
+    ],
+)
 def test_two_processes_agree_with_one(name: str, left: Path, tmp_path: Path) -> None:
     two = read(left, name)
     model, history = SCENARIOS[name](tmp_path)
-    for key, weight in model.named_parameters():
-        assert_close(two["weights"][key], weight)
+    for key, weight in model.state_dict().items():
+        if key != "mean":  # of the rows of process 0 alone
+            tolerance = 1e-5 if weight.dtype == torch.float32 else 1e-11
+            assert_close(two["weights"][key], weight, tolerance)
     for key in ("steps", "epoch_steps", "stopped"):
         assert two["history"][key] == getattr(history, key)
-    assert_close(two["history"]["values"]["loss"], torch.tensor(history.loss))
+    for key, losses in history.losses.items():
+        expected = torch.tensor(losses, dtype=torch.float64)
+        assert_close(two["history"]["values"][key].nan_to_num(), expected.nan_to_num())
     steps, losses = torch.tensor(two["history"]["held_out"], dtype=torch.float64).T
     assert steps.tolist() == [step for step, _loss in history.held_out]
     assert_close(losses, torch.tensor([loss for _step, loss in history.held_out]))
-    if name != "loader":
+    if history.in_sites:
         assert two["history"]["values"]["sites"].tolist() == history.values["sites"]
+
+
+def test_a_game_in_float32_agrees_as_a_whole(left: Path, tmp_path: Path) -> None:
+    """Adam makes much of the rounding of small gradients: weights near zero differ by more."""
+    two = read(left, "game in float32")
+    model, _ = SCENARIOS["game in float32"](tmp_path)
+    expected = nn.utils.parameters_to_vector(model.parameters())
+    weights = [two["weights"][name] for name, _ in model.named_parameters()]
+    assert_close(nn.utils.parameters_to_vector(weights), expected)
 
 
 @pytest.mark.parametrize("name", SCENARIOS)
 def test_processes_end_alike(name: str, left: Path) -> None:
     first, second = read(left, name), read(left, name, rank=1)
     for key, weight in first["weights"].items():
-        if key != "mean":  # a buffer of its own rows, which the next step's forward would unite
-            assert torch.equal(weight, second["weights"][key])
+        assert torch.equal(weight, second["weights"][key])
     assert first["history"]["held_out"] == second["history"]["held_out"]
     loss = first["history"]["values"]["loss"]
     assert torch.equal(loss, second["history"]["values"]["loss"])
@@ -96,14 +115,17 @@ def test_all_start_from_the_weights_of_process_0(left: Path, tmp_path: Path) -> 
     assert_close(read(left, "first weights")["weights"]["shift"], model.state_dict()["shift"])
 
 
-def test_two_processes_resume_to_the_bit(left: Path) -> None:
-    kept, uninterrupted = read(left, "kept"), read(left, "uninterrupted")
+@pytest.mark.parametrize(
+    ("name", "cut", "out"), [("uninterrupted", "kept", "run"), ("game", "game kept", "game")]
+)
+def test_two_processes_resume_to_the_bit(name: str, cut: str, out: str, left: Path) -> None:
+    kept, uninterrupted = read(left, cut), read(left, name)
     for key, weight in uninterrupted["weights"].items():
         assert torch.equal(weight, kept["weights"][key])
     assert torch.equal(
         kept["history"]["values"]["loss"], uninterrupted["history"]["values"]["loss"]
     )
-    assert (left / "run" / "log.csv").read_text().count("\n") == 21
+    assert (left / out / "log.csv").read_text().count("\n") == 21
 
 
 def test_dropout_is_each_process_s_own(left: Path, tmp_path: Path) -> None:

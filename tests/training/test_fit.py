@@ -215,7 +215,8 @@ def test_a_loss_that_is_not_finite_names_its_step(bad: float) -> None:
     assert model.linear.weight.isfinite().all()
 
 
-def test_a_gradient_that_is_not_finite_names_its_step() -> None:
+@pytest.mark.parametrize("clip", [None, 1.0])
+def test_a_gradient_that_is_not_finite_names_its_step(clip: float | None) -> None:
     class Root(Line):
         def training_step(self, batch: Any, step: int) -> dict[str, Any]:
             return {"loss": (self.linear.weight * (step - 2)).abs().sum().sqrt()}
@@ -223,7 +224,7 @@ def test_a_gradient_that_is_not_finite_names_its_step() -> None:
     model = Root()
     nn.init.ones_(model.linear.weight)
     with pytest.raises(FloatingPointError, match="norm of the gradient of step 2 is"):
-        run(model, data(4), epochs=9)
+        run(model, data(4), epochs=9, clip=clip)
     assert model.linear.weight.isfinite().all()
 
 

@@ -17,11 +17,19 @@ HERE = Path(__file__).parent
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="children are forked")
-@pytest.mark.parametrize("kills", [5, pytest.param(50, marks=pytest.mark.slow)])
-def test_kills_at_random_moments_change_nothing(kills: int, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("kind", "kills"),
+    [
+        ("lstm", 5),
+        ("game", 3),
+        pytest.param("lstm", 50, marks=pytest.mark.slow),
+        pytest.param("game", 50, marks=pytest.mark.slow),
+    ],
+)
+def test_kills_at_random_moments_change_nothing(kind: str, kills: int, tmp_path: Path) -> None:
     paths = [str(Path(genfast.__file__).parents[1]), os.environ.get("PYTHONPATH", "")]
     done = subprocess.run(
-        [sys.executable, str(HERE / "endure.py"), str(tmp_path), str(kills)],
+        [sys.executable, str(HERE / "endure.py"), str(tmp_path), kind, str(kills)],
         env={**os.environ, "PYTHONPATH": os.pathsep.join(paths), "OMP_NUM_THREADS": "1"},
         capture_output=True,
         text=True,
@@ -31,15 +39,16 @@ def test_kills_at_random_moments_change_nothing(kills: int, tmp_path: Path) -> N
     assert done.returncode == 0, done.stderr[-3000:]
     facts = json.loads((tmp_path / "facts.json").read_text())
     print(facts)
-    assert facts["kills"] >= 0.8 * kills  # few lives may end by themselves
+    assert facts["kills"] >= kills - max(1, kills // 5)  # few lives may end by themselves
     endured = torch.load(tmp_path / "endured.pt", weights_only=True)
     expected = torch.load(tmp_path / "uninterrupted.pt", weights_only=True)
-    saved = genfast.load(tmp_path / "run").state_dict()
     for name, weight in expected["weights"].items():
         assert torch.equal(endured["weights"][name], weight)
-        assert torch.equal(saved[name], weight)
+    if kind == "lstm":
+        for name, weight in genfast.load(tmp_path / "run").state_dict().items():
+            assert torch.equal(expected["weights"][name], weight)
     for name, column in expected["history"]["values"].items():
-        assert torch.equal(endured["history"]["values"][name], column)
+        assert torch.equal(endured["history"]["values"][name].nan_to_num(), column.nan_to_num())
     assert endured["history"]["held_out"] == expected["history"]["held_out"]
     assert endured["history"]["epoch_steps"] == expected["history"]["epoch_steps"]
     assert not list((tmp_path / "run").glob(".*"))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import math
 import time
+from itertools import cycle
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,10 +20,11 @@ if TYPE_CHECKING:
 
 _PERIOD = 30.0  # seconds between pictures of a running training; one takes some 0.3
 _FINE, _COARSE = 400, 50  # points of the curves of the training loss, each a mean over steps
+_COLORS = ("tab:blue", "tab:green", "tab:purple", "tab:red")  # of the players
 
 
 class Curves(Callback):
-    """Draws the training loss and the held-out loss, now and then and at the end.
+    """Draws the training loss of every player and the held-out loss, now and then and at the end.
 
     Nothing is drawn where matplotlib is not installed.
 
@@ -68,10 +70,10 @@ def _plot(axes: Axes, history: History) -> None:
     from matplotlib.ticker import MaxNLocator
 
     unit = 1 / math.log(2) if history.in_sites else 1.0
-    steps, losses = binned(np.array(history.loss) * unit, _FINE)
-    axes.plot(steps, losses, color="tab:blue", linewidth=0.8, alpha=0.35)
-    axes.plot(*binned(losses, _COARSE, steps), color="tab:blue", label="training")
-    shown = [losses]
+    shown = [
+        _plot_loss(axes, np.array(column) * unit, color, name if history.players else "training")
+        for (name, column), color in zip(history.losses.items(), cycle(_COLORS))
+    ]
     if history.held_out:
         at, held = np.array(history.held_out).T
         axes.plot(at, held * unit, color="tab:orange", marker="o", markersize=3, label="held out")
@@ -83,11 +85,21 @@ def _plot(axes: Axes, history: History) -> None:
     axes.legend(frameon=False)
 
 
+def _plot_loss(
+    axes: Axes, losses: NDArray[np.float64], color: str, label: str
+) -> NDArray[np.float64]:
+    """A loss of the steps that have one, faint, and means of it; returns what is shown."""
+    (at,) = np.nonzero(~np.isnan(losses))
+    steps, fine = binned(losses[at], _FINE, at.astype(np.float64) + 1)
+    axes.plot(steps, fine, color=color, linewidth=0.8, alpha=0.35)
+    axes.plot(*binned(fine, _COARSE, steps), color=color, label=label)
+    return fine
+
+
 def binned(
-    losses: NDArray[np.float64], points: int, steps: NDArray[np.float64] | None = None
+    losses: NDArray[np.float64], points: int, steps: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """A curve of at most `points`, each the means of a run; steps count from 1 unless given."""
-    steps = np.arange(1.0, len(losses) + 1) if steps is None else steps
+    """A curve of at most `points`, each the means of a run."""
     parts = np.array_split(np.arange(len(losses)), min(points, len(losses)))
     middles, means = ([of[part].mean() for part in parts] for of in (steps, losses))
     return np.array(middles), np.array(means)

@@ -1,14 +1,17 @@
 """Data parallel training: the same loop in one process and in many.
 
-Every process is given the whole batch of a step and takes its run of rows. DistributedDataParallel
-adds up their gradients, each of a loss weighted by its sites, so that the sum is the gradient of
-the whole batch, to rounding. ::
+Every process is given the whole batch of a step and takes its run of rows. Their gradients, each of
+a loss weighted by its sites, are added up: the sum is the gradient of the whole batch, to rounding.
+::
 
     batch  [ rows of rank 0 | rows of rank 1 | ... ]
                   |                 |
-            weight * loss     weight * loss        weight = processes * own sites / all sites
+            weight * loss     weight * loss        weight = own sites / all sites
                   |                 |
-                  +---- mean -------+-----> the gradient of the batch
+                  +----- sum -------+-----> the gradient of the batch
+
+It is sent once a turn, after the last part of the batch, and for the weights that move alone; so a
+loss may hold gradients of its own, and weights may take no part in it.
 
 Processes are told apart by `RANK`, `WORLD_SIZE` and `LOCAL_RANK`, which torchrun and accelerate
 set, or by a process group that the caller has begun.
@@ -17,24 +20,22 @@ set, or by a process group that the caller has begun.
 from __future__ import annotations
 
 import os
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import cache
 from itertools import count
 from typing import Any
 
 import torch
 import torch.distributed as dist
-from torch import nn
+from torch import Tensor, nn
+from torch.nn import Parameter
 
 from genfast.training import rows
 from genfast.training.rows import Batch
+from genfast.training.sending import received, send_together
 
 _GROUPS = count()
-# Of a tenth of a millisecond each, for a thread that mostly needs none.
-_MOST_WAITS = 10_000
-TrainingStep = Callable[[Batch, int], Mapping[str, Any]]
 
 
 class Processes:
@@ -56,21 +57,21 @@ class Processes:
         """Numbers added up over the processes."""
         return numbers
 
-    def mine(self, batch: Batch) -> tuple[Batch, bool]:
-        """This process's rows of a batch, and whether there are any: one is given in any case."""
-        return batch, True
+    def mine(self, batch: Batch) -> tuple[Batch, int, bool]:
+        """This process's rows of a batch, the number of the first of them, and whether they are
+        its own: where there are none, it is given the batch's first row.
+        """
+        return batch, 0, True
 
     def means(self, numbers: dict[str, float], sites: float) -> tuple[dict[str, float], float]:
         """Means over the sites of all processes, from this one's; and the sites of all."""
         return numbers, sites
 
-    def wrapped(self, model: nn.Module, step: TrainingStep) -> TrainingStep:
-        """A training step whose gradients are the means over the processes."""
-        return step
+    def unite(self, tensors: Iterable[Tensor]) -> None:
+        """Gives tensors what they hold in process 0."""
 
-    def local(self, step: TrainingStep) -> AbstractContextManager[None]:
-        """While entered, gradients are not sent: more parts of the batch follow."""
-        return nullcontext()
+    def add_gradients(self, parameters: Iterable[Parameter]) -> None:
+        """Adds up gradients over the processes; where nobody has one, there still is none."""
 
 
 class Group(Processes):
@@ -82,22 +83,23 @@ class Group(Processes):
 
     def __init__(self, device: torch.device) -> None:
         self.rank, self.size = dist.get_rank(), dist.get_world_size()
-        self._device = device
         self._wire = device if dist.get_backend() == "nccl" else torch.device("cpu")
 
     def share(self, numbers: Sequence[float]) -> Sequence[float]:
         sent = self._tensor(numbers)
         dist.broadcast(sent, src=0)
-        return _received(sent)
+        return received(sent)
 
     def sums(self, numbers: Sequence[float]) -> Sequence[float]:
         sent = self._tensor(numbers)
         dist.all_reduce(sent)
-        return _received(sent)
+        return received(sent)
 
-    def mine(self, batch: Batch) -> tuple[Batch, bool]:
+    def mine(self, batch: Batch) -> tuple[Batch, int, bool]:
         start, stop = rows.bounds(rows.count(batch), self.size, self.rank)
-        return rows.take(batch, *((start, stop) if start < stop else (0, 1))), start < stop
+        if start == stop:
+            return rows.take(batch, 0, 1), 0, False
+        return rows.take(batch, start, stop), start, True
 
     def means(self, numbers: dict[str, float], sites: float) -> tuple[dict[str, float], float]:
         weighted = [number * sites if sites else 0.0 for number in numbers.values()]
@@ -105,42 +107,20 @@ class Group(Processes):
         joint = {name: value / total for name, value in zip(numbers, sums, strict=True) if total}
         return joint or numbers, total
 
-    def wrapped(self, model: nn.Module, step: TrainingStep) -> TrainingStep:
-        from torch.nn.parallel import DistributedDataParallel
+    def unite(self, tensors: Iterable[Tensor]) -> None:
+        send_together([t.detach() for t in tensors], lambda sent: dist.broadcast(sent, src=0))
 
-        indices = None if self._device.type == "cpu" else [self._device]
-        return DistributedDataParallel(_Forward(model, step), device_ids=indices)
+    def add_gradients(self, parameters: Iterable[Parameter]) -> None:
+        parameters = list(parameters)
+        owners = self.sums([p.grad is not None for p in parameters])
+        having = [p for p, number in zip(parameters, owners, strict=True) if number]
+        for p in having:
+            if p.grad is None:
+                p.grad = torch.zeros_like(p)
+        send_together([p.grad for p in having if p.grad is not None], dist.all_reduce)
 
-    def local(self, step: Any) -> AbstractContextManager[None]:
-        waiting: AbstractContextManager[None] = step.no_sync()
-        return waiting
-
-    def _tensor(self, numbers: Sequence[float]) -> torch.Tensor:
+    def _tensor(self, numbers: Sequence[float]) -> Tensor:
         return torch.tensor(numbers, dtype=torch.float64, device=self._wire)
-
-
-def _received(sent: torch.Tensor) -> list[float]:
-    """The numbers, once the backend's thread has let go of them.
-
-    It holds the tensor for a moment after the call has returned. Were it the last to let go while
-    Python ends, it would wait for Python's lock, and the process die by `std::terminate`.
-    """
-    for _ in range(_MOST_WAITS):
-        if sent._use_count() == 1:  # type: ignore[attr-defined]
-            break
-        time.sleep(1e-4)
-    return list(sent.tolist())
-
-
-class _Forward(nn.Module):
-    """A model whose forward pass is its training step, which is what is parallel."""
-
-    def __init__(self, model: nn.Module, step: TrainingStep) -> None:
-        super().__init__()
-        self.model, self._step = model, step
-
-    def forward(self, batch: Batch, step: int) -> Mapping[str, Any]:
-        return self._step(batch, step)
 
 
 @contextmanager

@@ -11,7 +11,8 @@ from genfast.training import rows
 from genfast.training.batches import Batches
 from genfast.training.distributed import Processes
 from genfast.training.seeds import Seeds
-from genfast.training.step import sites, training_step
+from genfast.training.step import sites
+from genfast.training.turns import Turns
 
 
 class Evaluation:
@@ -20,7 +21,8 @@ class Evaluation:
     Args:
         held: The batches; None measures nothing.
         processes: Who else measures, each some rows of every batch.
-        seeds: Of what a step draws even now: the same numbers at every evaluation.
+        turns: What a step is told: the same numbers at every evaluation, and nobody's move.
+        seeds: Of what torch draws even now: the same numbers at every evaluation.
         interrupted: Whether to give up; asked after every batch.
     """
 
@@ -28,10 +30,11 @@ class Evaluation:
         self,
         held: Batches | None,
         processes: Processes,
+        turns: Turns,
         seeds: Seeds,
         interrupted: Callable[[], bool],
     ) -> None:
-        self._held, self._processes, self._seeds = held, processes, seeds
+        self._held, self._processes, self._turns, self._seeds = held, processes, turns, seeds
         self._interrupted = interrupted
 
     def loss(self, model: nn.Module, step: int) -> float | None:
@@ -48,14 +51,16 @@ class Evaluation:
 
     def _mean(self, model: nn.Module, held: Batches, step: int) -> float | None:
         device = next(model.parameters()).device
-        loss, weight = 0.0, 0.0
+        loss, weight, before = 0.0, 0.0, 0
         for number, batch in enumerate(held.epoch(self._seeds.order(0), 0)):
-            mine, present = self._processes.mine(batch)
+            mine, first, present = self._processes.mine(batch)
             if present:
                 self._seeds.evaluation(number)
-                result = training_step(model, rows.move(mine, device), step)
+                turn = self._turns.measuring(before + first)
+                result = self._turns.ask(model, rows.move(mine, device), step, turn)
                 own = sites(result, mine)
                 loss, weight = loss + float(result["loss"]) * own, weight + own
+            before += rows.count(batch)
             if self._interrupted():
                 return None
         loss, weight = self._processes.sums([loss, weight])

@@ -19,6 +19,7 @@ from genfast.training.options import Options
 from genfast.training.progress import ProgressLine
 from genfast.training.record import record
 from genfast.training.run import Run
+from genfast.training.turns import Turns
 
 
 def fit(  # noqa: PLR0913 - every one has a default, and goes by its name
@@ -55,11 +56,21 @@ def fit(  # noqa: PLR0913 - every one has a default, and goes by its name
     "sites" among the results says over how many, and weighs it against other parts of the batch
     and other batches (default: the rows of the batch). A loss in nats a site is shown in bits too.
 
+    A model that draws random numbers in training has `training_step(batch, step, turn)`, with a
+    `genfast.models.turn.Turn` that says which. In a game of several players, such as a generator
+    and a discriminator, every group of `parameter_groups()` names its "player", and `turns(step)`
+    the players that move in a step, one after the other, such as ("discriminator", "generator").
+    In a turn only the weights of `turn.player` require gradients, are clipped and move. A player's
+    loss is written down under its name, its other numbers as "player/number"; `history.loss` is of
+    the player that began the step. The held-out loss is what `training_step` returns where
+    `turn.player` is None.
+
     Ctrl-C ends training after the step at hand: `fit` returns with `history.stopped` being
     "interrupted", and the model as that step left it. A second Ctrl-C raises at once.
 
     With `out` the run is kept in a folder: `checkpoint.pt`, `log.csv`, `curves.png` where
-    matplotlib is installed, and the model where it has `save(path, figures=...)`. A run that was
+    matplotlib is installed, and the model where it has `save(path, figures=...)`; what raises in
+    `model.check_saving()`, where it has that, is refused before it is trained. A run that was
     interrupted or killed is continued by the same call with `resume=True`, and ends in the weights
     of an uninterrupted one: to the bit on a CPU with as many threads. Every random number that
     torch draws is a function of the seed, the step and the process alone. (Loader processes that
@@ -67,7 +78,8 @@ def fit(  # noqa: PLR0913 - every one has a default, and goes by its name
 
     Under `torchrun` or `accelerate launch` the processes share each batch: all are given the same
     data, each takes its rows, and the gradient is that of the whole batch. Process 0 writes and
-    decides when to stop; callbacks are called in all of them.
+    decides when to stop; callbacks are called in all of them. Buffers are those of process 0; batch
+    norm of `genfast.nn` takes the statistics of the whole batch.
 
     Args:
         model: A module with `training_step`.
@@ -79,11 +91,13 @@ def fit(  # noqa: PLR0913 - every one has a default, and goes by its name
         steps: As epochs.
         seconds: As epochs, in wall time; such a run is not reproducible.
         batch_size: Examples of a step, over all processes, where `fit` makes the batches.
-        accumulate: Parts that a step's batch is cut into, to save memory; the step is the same.
+        accumulate: Parts that a step's batch is cut into, to save memory; the step is the same,
+            except where rows see each other: batch norm normalises part by part.
         lr: The highest learning rate.
         weight_decay: Of AdamW.
         betas: Of AdamW.
-        clip: The longest the gradient may be, as a 2-norm over all weights; None does not clip.
+        clip: The longest the gradient may be, as a 2-norm over all weights, of each player by
+            itself; None does not clip.
         schedule: "cosine", half a cosine down to zero, or "constant".
         warmup: The share of the run in which the learning rate rises linearly.
         precision: "float32"; "bfloat16" or "float16" for autocast; "auto" is bfloat16 on CUDA
@@ -112,8 +126,9 @@ def fit(  # noqa: PLR0913 - every one has a default, and goes by its name
         ValueError: An argument is wrong, `training_step` gives no scalar loss, `out` holds a run
             already, or its checkpoint is damaged or of another run; nothing is overwritten.
         OSError: `out` cannot be written; the checkpoint that was there still is.
-        FloatingPointError: A loss or gradient is not finite; the step is named and the weights are
-            those before it.
+        FloatingPointError: A loss or gradient is not finite, or a loss is beyond 1e10 in size. The
+            step and the player are named; the weights (not the running statistics) are those before
+            that turn, and the checkpoint in `out` is of a step before.
     """
     options = Options(
         epochs, steps, seconds, batch_size, lr, weight_decay, betas, clip, schedule, warmup, seed,
@@ -125,13 +140,15 @@ def fit(  # noqa: PLR0913 - every one has a default, and goes by its name
     with ExitStack() as stack:
         group = stack.enter_context(processes(model))
         stack.enter_context(_training(model))
+        group.unite([*model.parameters(), *model.buffers()])
         run = Run.begin(model, options)
+        turns = Turns(model, run.state.optimizer, seed)
         told = record(options, run, held_out, train.length, group.size)
         writers = folder.open(run, told, group, stack)
         line = stack.enter_context(ProgressLine(progress and not group.rank))
         interrupt = stack.enter_context(Interrupt())
         everyone = [*callbacks, *writers, line]
-        Loop(run, options, train, held, everyone, interrupt, group).train_to_end()
+        Loop(run, turns, options, train, held, everyone, interrupt, group).train_to_end()
     return run.state.history
 
 

@@ -56,11 +56,14 @@ class Folder:
         """Brings a run to where it stood, and returns what writes it down in this process.
 
         Raises:
-            ValueError: The checkpoint cannot be gone on from.
+            ValueError: The checkpoint cannot be gone on from, or the model's `check_saving` says
+                that it cannot be saved.
             OSError: The folder cannot be read or written.
         """
         if self._path is None:
             return []
+        if hasattr(run.state.model, "check_saving"):
+            run.state.model.check_saving()  # type: ignore[operator]
         if self._resume and (self._path / _CHECKPOINT).exists():
             restore(self._path / _CHECKPOINT, run, record)
         self._wait_for_all(run, processes)

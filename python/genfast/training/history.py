@@ -20,8 +20,11 @@ class History:
 
     Attributes:
         values: Of every finished step, each number that `training_step` returned, joined over the
-            parts and the processes; "loss" first. NaN where a step did not return it.
+            parts and the processes; "loss" first. NaN where a step did not return it. Of several
+            players each has its loss under its name, its other numbers as "player/number", and
+            "loss" is of the one who began the step.
         held_out: (steps done, held-out loss) of every evaluation.
+        players: Who moves, where several do; else empty.
         rates: Of every finished step, the learning rate of the first group of weights.
         times: Of every finished step, `seconds` at its end.
         epoch_steps: Steps done at the end of every epoch.
@@ -33,6 +36,7 @@ class History:
 
     values: dict[str, list[float]] = field(default_factory=lambda: {"loss": []})
     held_out: list[tuple[int, float]] = field(default_factory=list)
+    players: list[str] = field(default_factory=list)
     rates: list[float] = field(default_factory=list)
     times: list[float] = field(default_factory=list)
     epoch_steps: list[int] = field(default_factory=list)
@@ -44,6 +48,12 @@ class History:
     def loss(self) -> list[float]:
         """The training loss of every finished step."""
         return self.values["loss"]
+
+    @property
+    def losses(self) -> dict[str, list[float]]:
+        """The training losses of those who have moved, by player; "loss" where one plays alone."""
+        names = [name for name in self.players if name in self.values]
+        return {name: self.values[name] for name in names or ["loss"]}
 
     @property
     def epochs(self) -> int:
@@ -67,7 +77,7 @@ class History:
 
     def add(self, numbers: dict[str, float], rate: float) -> None:
         """Writes down a finished step."""
-        for name in self.values.keys() | numbers.keys():
+        for name in {**self.values, **numbers}:
             column = self.values.get(name) or [math.nan] * self.steps
             column.append(numbers.get(name, math.nan))
             self.values[name] = column

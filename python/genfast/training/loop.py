@@ -15,6 +15,7 @@ from genfast.training.rows import Batch
 from genfast.training.run import Run
 from genfast.training.seeds import Seeds
 from genfast.training.step import Step
+from genfast.training.turns import Turns
 
 _END = object()
 
@@ -24,6 +25,7 @@ class Loop:
 
     Args:
         run: The model in training mode, and all that belongs to it.
+        turns: Of the model's steps.
         options: How long, how fast.
         train: What to train on.
         held: What to measure on, if anything.
@@ -35,6 +37,7 @@ class Loop:
     def __init__(
         self,
         run: Run,
+        turns: Turns,
         options: Options,
         train: Batches,
         held: Batches | None,
@@ -44,18 +47,12 @@ class Loop:
     ) -> None:
         state = run.state
         self.run, self.state, self.history = run, state, state.history
+        self.history.players = turns.players
         self.options, self.train, self.callbacks = options, train, callbacks
         self.interrupt, self.processes = interrupt, processes
-        self.step = Step(
-            state.model,
-            state.optimizer,
-            options.clip,
-            options.accumulate,
-            run.precision,
-            processes,
-        )
+        self.step = Step(state.model, state.optimizer, turns, options, run.precision, processes)
         self.seeds = Seeds(options.seed, processes.rank, self.step.device)
-        self.evaluation = Evaluation(held, processes, self.seeds, self._interrupted)
+        self.evaluation = Evaluation(held, processes, turns, self.seeds, self._interrupted)
         self._evaluated = self.history.held_out[-1][0] if self.history.held_out else 0
         self._began = time.monotonic() - self.history.seconds
 

@@ -34,7 +34,7 @@ class Precision:
             return nullcontext()
         return torch.autocast(self._device.type, _TYPES[self.name])
 
-    def check(self, step: int) -> None:
+    def check(self, where: str) -> None:
         """Raises FloatingPointError when no scale keeps the gradients finite.
 
         A step whose gradients overflow is left out and the scale halved: that is how the scale is
@@ -42,6 +42,6 @@ class Precision:
         """
         if self.scaler.is_enabled() and self.scaler.get_scale() < 1:
             raise FloatingPointError(
-                f"fit: gradients of step {step} are not finite in float16 at any scale; a lower "
+                f"fit: gradients of {where} are not finite in float16 at any scale; a lower "
                 "lr, clip or precision='bfloat16' may help"
             )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 import time
 from types import TracebackType
@@ -60,11 +61,17 @@ class ProgressLine(Callback):
     def _show(self, line: Progress, state: State) -> None:
         self._next = time.monotonic() + _REFRESH
         speed = state.step / max(state.history.seconds, 1e-9)
-        numbers = f"loss {state.loss:.4f}"
+        losses = state.history.losses.items()
+        numbers = "  ".join(f"{name} {_latest(column):.4f}" for name, column in losses)
         if state.history.held_out:
             numbers += f"  held out {state.history.held_out[-1][1]:.4f}"
         numbers += f"  step {state.step:,}  {speed:.1f}/s"
         line.update(line.task_ids[0], completed=state.fraction, numbers=numbers)
+
+
+def _latest(column: list[float]) -> float:
+    """The last number of a column that has one."""
+    return next((number for number in reversed(column) if not math.isnan(number)), math.nan)
 
 
 def _line() -> Progress:

@@ -61,6 +61,7 @@ def fingerprint(run: Run) -> dict[str, Any]:
     return {
         "weights": {name: _kind(value) for name, value in model.state_dict().items()},
         "groups": [[names.get(id(p), "") for p in group["params"]] for group in groups],
+        "players": [group.get("player") for group in groups],
     }
 
 
@@ -74,10 +75,12 @@ def check_fingerprint(path: Path, saved: dict[str, Any], now: dict[str, Any]) ->
                 f"fit: model must be the one that {path} is of: {name} is {there} in the "
                 f"checkpoint, got {here}"
             )
-    if saved["groups"] != now["groups"]:
-        raise ValueError(
-            f"fit: model must be the one that {path} is of: parameter_groups() differs"
-        )
+    alone = [None] * len(saved["groups"])  # as every run was before there were players
+    for name, before_all in (("groups", saved["groups"]), ("players", saved.get("players", alone))):
+        if before_all != now[name]:
+            raise ValueError(
+                f"fit: model must be the one that {path} is of: parameter_groups() differs"
+            )
 
 
 def _kind(value: object) -> str:

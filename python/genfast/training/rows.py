@@ -18,16 +18,18 @@ def count(batch: Batch) -> int:
     return len(batch) if isinstance(batch, Tensor) and batch.dim() else 1
 
 
-def parts(batch: Batch, number: int) -> list[Batch]:
-    """A batch cut into `number` runs of rows as equal as can be; into its rows when they are fewer.
+def parts(batch: Batch, number: int) -> list[tuple[int, Batch]]:
+    """A batch cut into `number` runs of rows as equal as can be, each with the number of its first
+    row; into its rows when they are fewer.
 
     One part is the batch itself.
     """
     if number == 1:
-        return [batch]
+        return [(0, batch)]
     total = count(batch)
     number = min(number, total)
-    return [take(batch, *bounds(total, number, i)) for i in range(number)]
+    cuts = [bounds(total, number, i) for i in range(number)]
+    return [(start, take(batch, start, stop)) for start, stop in cuts]
 
 
 def bounds(total: int, number: int, i: int) -> tuple[int, int]:
