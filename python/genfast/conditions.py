@@ -1,4 +1,4 @@
-"""What an image model is told of every image: a label, a vector, a map of features."""
+"""What a model is told of every sample: a label, a vector, a map of features."""
 
 from __future__ import annotations
 
@@ -48,13 +48,13 @@ def check_conditions(
     vector: Tensor | None = None,
     features: Tensor | None = None,
 ) -> Conditions:
-    """The conditions of `n` images, or ValueError.
+    """The conditions of `n` samples, or ValueError.
 
     Args:
         name: The public function, for the message.
         model: With `shape` and, for each condition, its size or None: `classes` labels, `vector`
             numbers, `features` channels.
-        n: Images.
+        n: Samples.
         classes: int64 (N,) in [0, labels).
         vector: float32 (N, V), finite.
         features: float32 (N, F, H, W), finite.
@@ -63,11 +63,10 @@ def check_conditions(
         ValueError: One is missing, is given to a model without it, lies on another device, or has
             a wrong dtype, shape or number.
     """
-    height, width = model.shape[1:]
     shapes = {
         "classes": ("(N,)", (n,)),
         "vector": ("(N, V)", (n, model.vector)),
-        "features": ("(N, F, H, W)", (n, model.features, height, width)),
+        "features": ("(N, F, H, W)", (n, model.features, *model.shape[1:])),
     }
     given = Conditions(classes, vector, features)
     for argument, (axes, shape) in shapes.items():
@@ -89,7 +88,7 @@ def check_conditions(
 
 
 def _device(model: Any) -> torch.device:
-    device: torch.device = next(model.parameters()).device
+    device: torch.device = next((p.device for p in model.parameters()), torch.device("cpu"))
     return device
 
 

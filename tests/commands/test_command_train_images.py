@@ -17,7 +17,7 @@ import torch
 from PIL import Image
 
 import genfast
-from genfast.commands import train_pixelcnn
+from genfast.commands import image_training
 from genfast.data import read_images
 from genfast.training import History
 
@@ -113,12 +113,12 @@ def test_ctrl_c_keeps_the_run_and_resume_ends_it(
 ) -> None:
     words = ["train", "pixelcnn", data, *SMALL, "--out"]
     genfast_command(*words, tmp_path / "whole")
-    fit = train_pixelcnn.fit
+    fit = image_training.fit
 
     def interrupted(*arguments: Any, **options: Any) -> History:
         return fit(*arguments, **options, callbacks=[_Interrupts()])
 
-    monkeypatch.setattr(train_pixelcnn, "fit", interrupted)
+    monkeypatch.setattr(image_training, "fit", interrupted)
     said = genfast_command(*words, tmp_path / "run")
     assert said.status == 130
     assert "Kept as step 3 left it; the same command with --resume goes on." in said.out

@@ -107,7 +107,7 @@ def test_missing_argument(saved: Path) -> None:
 METADATA: list[tuple[dict[str, Any], str]] = [
     (
         {"class": "Foo"},
-        r"class must be one of PixelCNN, SequenceModel \(see genfast.register\), got 'Foo'",
+        r"class must be one of .*PixelCNN, SequenceModel.* \(see genfast.register\), got 'Foo'",
     ),
     ({"class": "os.system"}, "class must be one of"),
     ({"class": ""}, "class must be one of"),

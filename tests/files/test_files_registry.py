@@ -135,7 +135,7 @@ def test_an_unknown_class_lists_the_known(tmp_path: Path) -> None:
     files.save(Tied(5), tmp_path)
     registry._CLASSES.pop("Tied")
     with pytest.raises(
-        ValueError, match=r"class must be one of PixelCNN, SequenceModel \(see"
+        ValueError, match=r"class must be one of .*PixelCNN, SequenceModel.* \(see"
     ) as caught:
         load(tmp_path)
     assert "got 'Tied'" in str(caught.value)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import chain, islice
 from pathlib import Path
@@ -16,6 +16,7 @@ from torch import Tensor
 
 from genfast.commands.checks import check_seed, check_whole
 from genfast.commands.sample_images import draws_images, write_images
+from genfast.commands.sample_latent import is_one_pass
 from genfast.commands.texts import Writer, encode, raw, stop_symbol
 from genfast.files.atomic import write_bytes
 from genfast.models.registry import load
@@ -34,11 +35,14 @@ class Sample:
     length: int | None = None
     """Symbols to draw, characters or bytes; 500 unless told."""
     temperature: float = 1.0
-    """Lower is more careful; 0 takes the likeliest symbol or level each time."""
+    """Lower is more careful; 0 takes the likeliest symbol or level each time. Of a model that draws
+    in one pass it scales the latents."""
     top_k: int | None = None
     """Draw among so many of the likeliest symbols."""
     top_p: float | None = None
     """Draw among the likeliest symbols that have this share together."""
+    truncation: float | None = None
+    """Draw each pair of latents inside a circle of this radius."""
     seed: int | None = None
     """The same seed draws the same samples; without it one is chosen, and told."""
     index: int = 0
@@ -52,7 +56,7 @@ class Sample:
     classes: str | None = None
     """Labels to draw images of, in turn: 0,1,2; else all that the model knows."""
     out: Path | None = None
-    """A file to write, in place of the terminal: text; for images FILE.png or FILE.npy."""
+    """A file to write, in place of the terminal: text; else FILE.npy, or FILE.png for images."""
     backend: Literal["auto", "cpu", "reference", "onnx"] = "auto"
     """What draws; onnx is ONNX Runtime and needs an exported folder."""
 
@@ -73,8 +77,8 @@ def run(options: Sample) -> None:
     options.check()
     model = load(options.run)
     seed = secrets.randbits(63) if options.seed is None else options.seed
-    _check_kind(options, images=draws_images(model))
-    if draws_images(model):
+    _check_kind(options, model)
+    if draws_images(model) or is_one_pass(model):
         write_images(options, model, seed)
         return
     drawing = _Drawing.of(options, model, seed)
@@ -88,12 +92,18 @@ def run(options: Sample) -> None:
         print(f"genfast: drawn with --seed {drawing.seed}", file=sys.stderr)
 
 
-def _check_kind(options: Sample, *, images: bool) -> None:
-    """ValueError for an option that the other kind of models has."""
+def _check_kind(options: Sample, model: Any) -> None:
+    """ValueError for an option that other kinds of models have."""
+    wrong: Mapping[str, object]
     text = {"length": options.length, "prompt": options.prompt or None, "stop": options.stop}
-    for name, value in (text if images else {"classes": options.classes}).items():
+    if is_one_pass(model):
+        kind, wrong = "latents", text
+    elif draws_images(model):
+        kind, wrong = "images", {**text, "truncation": options.truncation}
+    else:
+        kind, wrong = "text", {"classes": options.classes, "truncation": options.truncation}
+    for name, value in wrong.items():
         if value is not None:
-            kind = "images" if images else "text"
             raise ValueError(
                 f"sample: {name} is no option for a model of {kind}, got {value!r:.80}"
             )

@@ -12,6 +12,7 @@ import torch
 from jaxtyping import Int64
 from torch import Tensor
 
+from genfast.commands.sample_latent import draw_in_one_pass, is_one_pass
 from genfast.data import grid, png
 from genfast.files.atomic import write_bytes
 
@@ -19,7 +20,6 @@ __all__ = ["ImageOptions", "draws_images", "write_images"]
 
 # Of a grid where a class is a column.
 _MOST_COLUMNS = 32
-_SUFFIXES = (".png", ".npy")
 
 
 class ImageOptions(Protocol):
@@ -40,6 +40,8 @@ class ImageOptions(Protocol):
     @property
     def top_p(self) -> float | None: ...
     @property
+    def truncation(self) -> float | None: ...
+    @property
     def out(self) -> Path | None: ...
     @property
     def backend(self) -> str: ...
@@ -51,25 +53,32 @@ def draws_images(model: Any) -> bool:
 
 
 def write_images(options: ImageOptions, model: Any, seed: int) -> None:
-    """Draws and writes a file: a PNG grid, or int64 (N, C, H, W) as .npy.
+    """Draws and writes a file: a PNG grid; or an .npy file of int64 (N, C, H, W), of float32
+    (N, *shape) shares or real numbers where they are drawn in one pass.
 
     Raises:
         ValueError: An option is wrong for this model.
         OSError: The file cannot be written.
     """
-    out = _file(options)
+    out = _file(options, model)
     wanted = _classes(options, model)
     classes = None if wanted is None else _cycled(wanted, options)
     images = _drawn(options, model, seed, classes)
     write_bytes(out, _png(images, model, wanted) if out.suffix == ".png" else _npy(images))
-    noun = "image" if options.num == 1 else "images"
-    print(f"{out}: {options.num} {noun} of {options.run}, seed {seed}")
+    noun = "image" if draws_images(model) else "sample"
+    print(f"{out}: {options.num} {noun}{'s' * (options.num > 1)} of {options.run}, seed {seed}")
 
 
-def _file(options: ImageOptions) -> Path:
-    out = options.out
-    if out is None or out.suffix not in _SUFFIXES:
-        raise ValueError(f"sample: a model of images needs --out FILE.png or FILE.npy, got {out}")
+def _file(options: ImageOptions, model: Any) -> Path:
+    out, kinds = options.out, [".npy"]
+    what = "images" if draws_images(model) else "vectors"
+    if model.levels is None:
+        what = "real numbers"
+    elif draws_images(model):
+        kinds = [".png", ".npy"]
+    if out is None or out.suffix not in kinds:
+        files = " or ".join(f"FILE{kind}" for kind in kinds)
+        raise ValueError(f"sample: a model of {what} needs --out {files}, got {out}")
     return out
 
 
@@ -97,9 +106,9 @@ def _cycled(classes: list[int], options: ImageOptions) -> Int64[Tensor, " n"]:
     return torch.tensor(classes)[places % len(classes)]
 
 
-def _drawn(
-    options: ImageOptions, model: Any, seed: int, classes: Tensor | None
-) -> Int64[Tensor, "n c h w"]:
+def _drawn(options: ImageOptions, model: Any, seed: int, classes: Tensor | None) -> Tensor:
+    if is_one_pass(model):
+        return draw_in_one_pass(options, model, seed, classes)
     arguments: dict[str, Any] = {
         "seed": seed,
         "index": options.index,
@@ -129,7 +138,8 @@ def _png(images: Tensor, model: Any, classes: list[int] | None) -> bytes:
     columns = None if classes is None or len(classes) > _MOST_COLUMNS else len(classes)
     if columns == 1 or len(images) < (columns or 0):
         columns = None
-    return png(grid(images, model.levels, columns))
+    levels = None if images.is_floating_point() else model.levels
+    return png(grid(images, levels, columns))
 
 
 def _npy(images: Tensor) -> bytes:

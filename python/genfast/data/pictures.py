@@ -7,7 +7,7 @@ import math
 
 import numpy as np
 import numpy.typing as npt
-from jaxtyping import Int64
+from jaxtyping import Shaped
 from torch import Tensor
 
 __all__ = ["grid", "png"]
@@ -20,7 +20,9 @@ _GAP_COLOUR = 96
 _SEEN = 48
 
 
-def grid(x: Int64[Tensor, "n c h w"], levels: int, columns: int | None = None) -> Pixels:
+def grid(
+    x: Shaped[Tensor, "n c h w"], levels: int | None = None, columns: int | None = None
+) -> Pixels:
     """Images as tiles, row by row::
 
         0 1 2        columns = 3, and a gap of one or more pixels around each
@@ -29,7 +31,7 @@ def grid(x: Int64[Tensor, "n c h w"], levels: int, columns: int | None = None) -
     Args:
         x: int64 (N, C, H, W) in [0, levels), 1 or 3 channels; level 0 is black, the last one white.
             What is below 0 is not known, and shown as the gap is.
-        levels: At least 2.
+        levels: At least 2; None for float shares of white, in [0, 1].
         columns: Tiles of a row; as many as rows when None.
 
     Returns:
@@ -46,7 +48,8 @@ def grid(x: Int64[Tensor, "n c h w"], levels: int, columns: int | None = None) -
     gap, high, wide = max(2, scale // 2), h * scale, w * scale
     shape = (rows * (high + gap) + gap, columns * (wide + gap) + gap, c)
     whole = np.full(shape, _GAP_COLOUR, dtype=np.uint8)
-    shown = (x * 255 // (levels - 1)).where(x >= 0, _GAP_COLOUR)
+    grey = (x * 255).round() if levels is None else x * 255 // (levels - 1)
+    shown = grey.where(x >= 0, _GAP_COLOUR)
     tiles = shown.cpu().numpy().astype(np.uint8)
     for i, tile in enumerate(tiles.transpose(0, 2, 3, 1)):
         row, column = divmod(i, columns)

@@ -12,6 +12,7 @@ __all__ = [
     "MOST_CHANNELS",
     "MOST_CLASSES",
     "MOST_DEPTH",
+    "MOST_ELEMENTS",
     "MOST_LEVELS",
     "MOST_MIXTURES",
     "MOST_SIDE",
@@ -25,6 +26,8 @@ MOST_CHANNELS = 16
 MOST_CLASSES = 2**24
 #: Layers.
 MOST_DEPTH = 1_024
+#: Numbers of a vector.
+MOST_ELEMENTS = 2**24
 #: Levels of a pixel's channel, codes of an index image.
 MOST_LEVELS = 65_536
 #: Logistics of a mixture.

@@ -8,10 +8,10 @@ from typing import Any, NamedTuple
 import torch
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor
-from torch.nn.functional import logsigmoid
 
 from genfast.files.limits import MOST_CHANNELS, MOST_LEVELS, MOST_MIXTURES, checked_size
 from genfast.heads import judging
+from genfast.heads.bins import log_bin
 from genfast.heads.categorical import Categorical
 from genfast.heads.options import DrawOptions
 
@@ -240,23 +240,9 @@ class LogisticMixture:
     def _log_bins(
         self, parts: Parts, values: Int64[Tensor, "*sites channels"]
     ) -> Float[Tensor, "*sites channels k"]:
-        """log p(level) of every channel in every component.
-
-        With s the logistic function, a and b the edges of a bin in units of the scale,
-
-            s(b) - s(a) = s(b) s(-a) (1 - exp(a - b))
-
-        in whose factors nothing cancels; a - b is known from the scale alone.
-        """
+        """log p(level) of every channel in every component."""
         x = values[..., None].to(parts.means.dtype)
-        locations = self.locations(parts, values)
-        width = torch.exp(-parts.log_scales) * (2 / (self.levels - 1))
-        below = logsigmoid(-(x - 0.5 - locations) * width)
-        above = logsigmoid((x + 0.5 - locations) * width)
-        inside = torch.log(-torch.expm1(-width))
-        lowest, highest = x == 0, x == self.levels - 1
-        edges = torch.where(lowest, above, below)
-        return torch.where(lowest | highest, edges, below + above + inside)
+        return log_bin(x, self.locations(parts, values), parts.log_scales, self.levels)
 
 
 def _logistic(u: Tensor) -> Tensor:

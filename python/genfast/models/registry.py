@@ -11,7 +11,7 @@ import torch
 from genfast import files
 from genfast.files import loading
 
-__all__ = ["load", "register", "save_registered"]
+__all__ = ["is_registered", "load", "register", "registered", "save_registered"]
 
 Class = TypeVar("Class", bound=type)
 
@@ -71,7 +71,7 @@ def load(path: str | Path, device: str | torch.device = "cpu") -> Any:
         ValueError: The folder is cut short, malformed or hostile, or of an unknown class; or
             config.json and the weights disagree, which an interrupted save leaves.
     """
-    return loading.load(path, device, _class_of)
+    return loading.load(path, device, registered)
 
 
 def save_registered(model: Any, path: str | Path, figures: Mapping[str, Any] | None = None) -> None:
@@ -82,7 +82,7 @@ def save_registered(model: Any, path: str | Path, figures: Mapping[str, Any] | N
         OSError: As `files.save`.
     """
     kind = type(model)
-    if _CLASSES.get(kind.__name__) is not kind:
+    if not is_registered(kind):
         raise ValueError(
             f"save: the class {kind.__name__} must be registered to be loaded again; "
             "put @genfast.register before it"
@@ -90,8 +90,13 @@ def save_registered(model: Any, path: str | Path, figures: Mapping[str, Any] | N
     files.save(model, path, figures=figures)
 
 
-def _class_of(name: str) -> Any:
-    """A registered class, or ValueError listing them."""
+def is_registered(kind: type) -> bool:
+    """Whether `load` will find this very class by its name."""
+    return _CLASSES.get(kind.__name__) is kind
+
+
+def registered(name: str) -> Any:
+    """The class of a name, or ValueError listing them."""
     if name not in _CLASSES:
         raise ValueError(
             f"load: class must be one of {', '.join(sorted(_CLASSES))} (see genfast.register), "
