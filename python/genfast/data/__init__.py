@@ -6,6 +6,7 @@ from genfast.data.arrays import read_array
 from genfast.data.folders import read_folder
 from genfast.data.idx import read_idx
 from genfast.data.images import Images
+from genfast.data.movies import gif
 from genfast.data.ngram import NGram
 from genfast.data.pictures import grid, png
 from genfast.data.pixel_frequencies import PixelFrequencies
@@ -21,6 +22,7 @@ from genfast.data.text import (
     split_tokens,
     windows,
 )
+from genfast.data.toys import eight_centres, eight_gaussians
 
 __all__ = [
     "Bytes",
@@ -30,6 +32,9 @@ __all__ = [
     "Symbols",
     "Vocabulary",
     "digits",
+    "eight_centres",
+    "eight_gaussians",
+    "gif",
     "grid",
     "known_words",
     "png",
