@@ -40,7 +40,7 @@ def lines() -> list[str]:
         f"torch {torch.__version__}, numpy {np.__version__}, Python {platform.python_version()}",
         f"threads: {torch.get_num_threads()} (torch.get_num_threads()), "
         f"{os.cpu_count()} processors, {platform.machine()}, {platform.system()}",
-        f"for export: {_versions('onnx', 'onnxruntime', 'onnxruntime-gpu')}",
+        f"for export: {_versions('onnx', 'onnxruntime', 'onnxruntime-gpu', 'onnxscript')}",
         f"for files: {_versions('safetensors', 'huggingface_hub')}",
         f"for pictures: {_versions('pillow', 'matplotlib', 'scikit-learn')}",
         f"for training on several devices: {_versions('accelerate')}",

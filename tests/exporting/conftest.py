@@ -9,7 +9,10 @@ import numpy as np
 import onnxruntime
 import pytest
 import torch
+from one_pass_models import OnePass, OnePassImages, trained
 
+import genfast
+from genfast.exporting import one_pass_graphs
 from genfast.heads import Categorical
 from genfast.models import SequenceModel
 from genfast.program import Add, Buffer, Draw, Look, Mat, Program, Sum, symbol
@@ -137,3 +140,16 @@ def program() -> Callable[[str], Program]:
 def written(request: pytest.FixtureRequest) -> Program:
     """Every program written by hand, of 11 classes."""
     return make_program(request.param)
+
+
+@pytest.fixture(scope="session")
+def one_pass(tmp_path_factory: pytest.TempPathFactory) -> OnePass:
+    """Images of one pass, exported while training."""
+    path, model = tmp_path_factory.mktemp("one_pass") / "a", trained(OnePassImages()).train()
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    kept, whole = [], one_pass_graphs._traced
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(one_pass_graphs, "_traced", lambda *a: kept.append(whole(*a)) or kept[0])
+        report = genfast.export(model, path)
+    was_training = all(module.training for module in model.modules())
+    return OnePass(model.eval(), path, report, kept[0], before, was_training)

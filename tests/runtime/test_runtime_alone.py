@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from exports import MOST_ARE_EQUAL, agree, exported_model, mixed
 
 import genfast
@@ -127,6 +128,19 @@ def test_the_runtime_draws_the_library_s_samples(
     report(capsys, "Sampler.sample", rows, given)
     endless = given | {"length": np.full(len(rows), found["streamed"].shape[1])}
     report(capsys, "Sampler.stream", list(found["streamed"]), endless)
+
+
+def test_one_pass_draws_the_library_s_samples(alone: Callable[..., str], tmp_path: Path) -> None:
+    model = genfast.VAE((1, 5, 4), 3, latent=4, classes=2, width=9).eval()
+    genfast.export(model, tmp_path / "vae")
+    script = (
+        "import numpy as np, sys; from genfast.runtime import Sampler; "
+        "drawn = Sampler('vae').sample(5, seed=3, classes=[0, 1, 1, 0, 1], truncation=1.5); "
+        "np.save('drawn.npy', drawn.values); print('torch' in sys.modules)"
+    )
+    assert alone(script, tmp_path, genfast_too=True) == "False\n"
+    wanted = model.sample(5, seed=3, classes=torch.tensor([0, 1, 1, 0, 1]), truncation=1.5)
+    np.testing.assert_allclose(np.load(tmp_path / "drawn.npy"), wanted, rtol=0, atol=1e-4)
 
 
 def report(

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import tyro
 
 from genfast.commands.checks import check_free
 from genfast.commands.sample_images import draws_images
 from genfast.commands.texts import stop_symbol
+from genfast.models.latent import LatentModel
 from genfast.models.registry import load
 
 __all__ = ["Export", "run"]
@@ -18,7 +19,9 @@ __all__ = ["Export", "run"]
 
 @dataclass(frozen=True)
 class Export:
-    """Write a model's whole sampler as one ONNX file, in a folder, and check what it draws."""
+    """Write a model's whole sampler as one ONNX file, in a folder, and check what it draws.
+
+    Of a VAE or a GAN NAME_decoder and NAME_encoder stand beside it, and no option applies."""
 
     run: tyro.conf.Positional[Annotated[str, tyro.conf.arg(metavar="RUN")]]
     """Folder of the model, or hf://owner/name."""
@@ -35,10 +38,12 @@ class Export:
     uniforms: tyro.conf.FlagCreatePairsOff[bool] = False
     """Write NAME_uniforms, which takes its random numbers as an input."""
 
-    def folders(self) -> list[Path]:
+    def folders(self, model: Any) -> list[Path]:
         """Every folder that is written."""
-        beside = [suffix for suffix in ("step", "uniforms") if getattr(self, suffix)]
-        return [self.name, *(self.name.with_name(f"{self.name.name}_{s}") for s in beside)]
+        from genfast.exporting.checks import suffixes
+
+        ends = suffixes(model, step=self.step, uniforms=self.uniforms)
+        return [self.name.with_name(f"{self.name.name}{end}") for end in ends.values()]
 
 
 def run(options: Export) -> None:
@@ -50,8 +55,12 @@ def run(options: Export) -> None:
     """
     from genfast.exporting import export  # with onnx, which the other commands do without
 
-    check_free("export", options.folders())
+    check_free("export", [options.name])
     model = load(options.run)
+    check_free("export", options.folders(model))
+    if isinstance(model, LatentModel):
+        print(export(model, options.name, **_given(options)))
+        return
     if options.stop is not None and draws_images(model):
         raise ValueError("export: stop is no option for a model of images")
     report = export(
@@ -64,3 +73,8 @@ def run(options: Export) -> None:
         uniforms=options.uniforms,
     )
     print(report)
+
+
+def _given(options: Export) -> dict[str, Any]:
+    """Options as they were given, for `export` to refuse; the step graph is one by default."""
+    return {name: getattr(options, name) for name in ("top_k", "top_p", "stop", "uniforms")}

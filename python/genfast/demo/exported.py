@@ -9,10 +9,10 @@ from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING
 
-from genfast.models import PixelCNN, SequenceModel
+from genfast.models import GAN, VAE, PixelCNN, SequenceModel
+from genfast.models.latent import LatentModel
 
 if TYPE_CHECKING:
-    from genfast.exporting import Report
     from genfast.runtime import Sampler
 
 __all__ = ["Exported", "export_and_open"]
@@ -23,31 +23,34 @@ class Exported:
     """An exported model.
 
     Attributes:
-        report: What `genfast.export` says of it.
+        report: What `genfast.export` says of it, for `print`.
         sampler: Its sampler in ONNX Runtime, read from the folder.
     """
 
-    report: Report
+    report: object
     sampler: Sampler
 
 
 def export_and_open(
-    model: SequenceModel | PixelCNN, folder: Path, figures: Mapping[str, float]
+    model: SequenceModel | PixelCNN | VAE | GAN, folder: Path, figures: Mapping[str, float]
 ) -> Exported | None:
     """Saves the model in `folder/model`, exports it to `folder/sampler`, and says what came of it.
 
     Returns:
-        None where ONNX Runtime is not installed, which is said too.
+        None where a package that it takes is not installed, which is said too.
     """
     model.save(folder / "model", figures=dict(figures))
-    if find_spec("onnxruntime") is None:
-        print("onnxruntime is not installed, so nothing is exported.\n")
-        return None
+    one_pass = isinstance(model, LatentModel)
+    for package in ("onnxruntime", "onnxscript")[: 1 + one_pass]:
+        if find_spec(package) is None:
+            print(f"{package} is not installed, so nothing is exported.\n")
+            return None
     from genfast.exporting import export
     from genfast.runtime import Sampler
 
     start = perf_counter()
     report = export(model, folder / "sampler")
     seconds = perf_counter() - start
-    print(f"Exported the whole sampler as one ONNX file in {seconds:.1f} s:\n{report}\n")
+    what = "the sampler and its parts as ONNX" if one_pass else "the whole sampler as one ONNX file"
+    print(f"Exported {what} in {seconds:.1f} s:\n{report}\n")
     return Exported(report, Sampler(folder / "sampler"))

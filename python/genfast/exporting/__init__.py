@@ -6,7 +6,8 @@
                              |             words, prompt, heads                  verify -> folders
                              '-----------> row, column -> rows -> raster, raster_step -'
 
-`heads` has a file each: `categorical`, `mixture`.
+`heads` has a file each: `categorical`, `mixture`. Models whose samples take one pass go their own
+way; see `one_pass`.
 
 Nothing here imports onnx or onnxruntime before `export` is called; `sampler`, `step` and what they
 are made of do.

@@ -12,6 +12,7 @@ from typing import Any
 
 from genfast.compiled import NotCompilableError, compiled
 from genfast.heads import Categorical, LogisticMixture
+from genfast.models.latent import LatentModel
 from genfast.program import Draw, Look, Program, Sum
 from genfast.program.cost import weights
 from genfast.program.dead import drop_dead
@@ -20,26 +21,40 @@ from genfast.program.phases import schedule
 
 __all__ = [
     "check_bends",
+    "check_fits_file",
     "check_installed",
     "checked_path",
     "checked_stop",
     "checked_top_k",
     "checked_top_p",
     "exportable",
+    "suffixes",
 ]
 
 # A protobuf ends at 2 GiB; some of that is for everything but weights.
 _MOST_BYTES = 2**31 - 2**24
 
 
-def check_installed() -> None:
-    """ImportError unless ONNX and ONNX Runtime are there."""
-    missing = [name for name in ("onnx", "onnxruntime") if find_spec(name) is None]
+def check_installed(*packages: str) -> None:
+    """ImportError unless these are there."""
+    missing = [name for name in packages if find_spec(name) is None]
     if missing:
         raise ImportError(
             f"export: needs {' and '.join(missing)}, not installed here; "
             f"pip install {' '.join(missing)}"
         )
+
+
+def suffixes(model: Any, *, step: bool = False, uniforms: bool = False) -> dict[str, str]:
+    """What stands behind the name of each folder that an export of a model has, by its graph."""
+    if isinstance(model, LatentModel):
+        encoder = {"encoder": "_encoder"} if hasattr(model, "encode") else {}
+        if not model.has_prior:
+            return {"decoder": "", **encoder}
+        return {"one_pass": "", "decoder": "_decoder", **encoder}
+    wanted = {"sampler": True, "uniforms": uniforms, "step": step}
+    ends = {"sampler": "", "uniforms": "_uniforms", "step": "_step"}
+    return {kind: end for kind, end in ends.items() if wanted[kind]}
 
 
 def checked_path(path: str | Path, suffixes: dict[str, str]) -> dict[str, Path]:
@@ -83,12 +98,16 @@ def exportable(model: Any) -> Program:
     refusal = _refusal(program)
     if refusal:
         raise NotCompilableError(f"export: {name} cannot be exported: {refusal}")
-    size = sum(array.nbytes for i in program.instructions for array in weights(i))
+    check_fits_file(name, sum(a.nbytes for i in program.instructions for a in weights(i)))
+    return program if program.shape is None else _unfolded(model.program())
+
+
+def check_fits_file(name: str, size: int) -> None:
+    """ValueError where so many bytes of weights are too many for one file."""
     if size > _MOST_BYTES:
         raise ValueError(
             f"export: {name} has {size:,} bytes of weights, an ONNX file holds {_MOST_BYTES:,}"
         )
-    return program if program.shape is None else _unfolded(model.program())
 
 
 def _unfolded(program: Program) -> Program:

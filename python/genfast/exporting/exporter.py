@@ -15,8 +15,11 @@ from genfast.exporting.checks import (
     checked_top_k,
     checked_top_p,
     exportable,
+    suffixes,
 )
-from genfast.exporting.report import Report
+from genfast.exporting.one_pass import check_one_pass, export_one_pass
+from genfast.exporting.report import Report, SamplerReport
+from genfast.models.latent import LatentModel
 
 __all__ = ["export"]
 
@@ -28,26 +31,32 @@ def export(
     top_k: int | str | None = None,
     top_p: float | str | None = None,
     stop: int | None = None,
-    step: bool = True,
+    step: bool | None = None,
     uniforms: bool = False,
     progress: bool = True,
 ) -> Report:
     """Writes a model's whole sampler as one ONNX file, once ONNX Runtime has drawn with it rightly.
 
     `path` becomes a saved model that `genfast.load` reads, with `1/model.onnx` in it: seeds, and
-    prompts or given pixels in, samples out, on any ONNX Runtime, with neither genfast nor PyTorch.
-    Beside it stand `path_step`, one site of a sequence or one row of an image with its states as
-    inputs and outputs, and on demand `path_uniforms`, whose random numbers are an input. Each has a
-    config.json that says what its graph wants.
+    prompts, given pixels or labels in, samples out, on any ONNX Runtime, with neither genfast nor
+    PyTorch. Each folder has a config.json that says what its graph wants.
+
+    Beside the sampler of a model with a program stand `path_step`, one site of a sequence or one
+    row of an image with its states as inputs and outputs, and on demand `path_uniforms`, whose
+    random numbers are an input. Beside that of a model whose samples take one pass stand
+    `path_decoder` and, where it has one, `path_encoder`; its modules may be anybody's own, as far
+    as torch's exporter follows them. The options below are for models with programs.
 
     Args:
-        model: A model with a program, such as `SequenceModel` or `PixelCNN`, that can be saved.
+        model: A model with a program, such as `SequenceModel` or `PixelCNN`, that can be saved; or
+            a `LatentModel`, such as `VAE` or `GAN`. One that cannot be saved, as its modules are
+            not registered, is written without weights, and the report says so.
         path: The folder; made where it is missing, replaced where it holds a model.
         top_k: Keeps the k best classes in every draw; "input" makes it an input of the graph; None
             or 0 for off; off for mixtures, which have no classes.
         top_p: Keeps the best classes up to this mass; "input" likewise; None or 1 for off.
         stop: Symbol after which a row ends; None for images.
-        step: Whether to write `path_step`.
+        step: Whether to write `path_step`, which is done when None.
         uniforms: Whether to write `path_uniforms`.
         progress: Whether to show what takes long, where standard error is a terminal.
 
@@ -58,7 +67,7 @@ def export(
         NotCompilableError: The model does what no graph says, and what that is.
         ValueError: An argument is wrong, or the model does not fit into a file.
         FloatingPointError: A weight is not finite.
-        ImportError: onnx or onnxruntime is not installed.
+        ImportError: onnx, onnxruntime or onnxscript is not installed.
         RuntimeError: ONNX Runtime draws something else than the model; nothing has been written.
         OSError: A folder cannot be written.
 
@@ -66,10 +75,13 @@ def export(
         print(genfast.export(model, "shakespeare", top_p="input"))
     """
     begin = time.monotonic() if progress else math.inf
-    check_installed()
-    suffixes = {"sampler": "", "uniforms": "_uniforms", "step": "_step"}
-    wanted = {"sampler": True, "uniforms": uniforms, "step": step}
-    folders = checked_path(path, {kind: suffixes[kind] for kind in suffixes if wanted[kind]})
+    if isinstance(model, LatentModel):
+        check_one_pass(
+            model, top_k=top_k, top_p=top_p, stop=stop, step=step, uniforms=uniforms or None
+        )
+        return export_one_pass(model, path, begin)
+    check_installed("onnx", "onnxruntime")
+    folders = checked_path(path, suffixes(model, step=step is not False, uniforms=uniforms))
     k, p = checked_top_k(top_k), checked_top_p(top_p)
     program = exportable(model)
     check_bends(model.head, top_k=k, top_p=p)
@@ -84,5 +96,6 @@ def export(
     graphs = build(program, Options(k, p, ends), uniforms=uniforms)
     check = verify if program.shape is None else verify_images
     found = check(model, graphs, program.multiply_adds, begin)
-    write(model, {folders[kind]: graphs[kind] for kind in folders})
-    return Report.of({folders[kind]: graphs[kind] for kind in folders}, found)
+    written = {folders[kind]: graphs[kind] for kind in folders}
+    write(model, written)
+    return SamplerReport.of(written, found)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from genfast import files
-from genfast.exporting.graphs import Graph
+from genfast.exporting.onnx_graph import OnnxGraph
 
 __all__ = ["write"]
 
@@ -18,7 +18,7 @@ _FORMAT = 1
 _CONFIG, _MODEL = "config.json", "1/model.onnx"
 
 
-def write(model: Any, graphs: Mapping[Path, Graph]) -> None:
+def write(model: Any, graphs: Mapping[Path, OnnxGraph], *, saved: bool = True) -> None:
     """Writes every folder.
 
     All files lie on the disk before a name changes. A graph beside the sampler's has no config.json
@@ -27,23 +27,30 @@ def write(model: Any, graphs: Mapping[Path, Graph]) -> None:
     Args:
         model: What was exported.
         graphs: Each by its folder, the sampler's first.
+        saved: Whether the sampler's folder is to be a saved model, too; else it has a graph and a
+            config.json as all others have.
 
     Raises:
         ValueError: The model cannot be saved; nothing has been written.
         OSError: A folder cannot be written; what was there is there still.
     """
-    (folder, sampler), *beside = graphs.items()
-    step = next((path.name for path, graph in beside if graph.kind == "step"), None)
+    sections = {path: _section(model, graph) for path, graph in graphs.items()}
+    folder, sampler = next(iter(graphs.items()))
+    step = next((path.name for path, graph in graphs.items() if graph.kind == "step"), None)
+    if sampler.kind == "sampler":
+        sections[folder]["step"] = step
+    beside = [path for path in graphs if path != folder or not saved]
     with ExitStack() as stack:
-        for path, graph in beside:
+        for path in beside:
             (path / _MODEL).parent.mkdir(parents=True, exist_ok=True)
-            text = json.dumps({"sampler": _section(model, graph)}, indent=2, ensure_ascii=False)
+            text = json.dumps({"sampler": sections[path]}, indent=2, ensure_ascii=False)
             stack.enter_context(files.replacing(path / _CONFIG)).write(f"{text}\n".encode())
-            stack.enter_context(files.replacing(path / _MODEL)).write(graph.data)
-        for path, _ in beside:
+            stack.enter_context(files.replacing(path / _MODEL)).write(graphs[path].data)
+        for path in beside:
             stack.enter_context(_set_aside(path / _CONFIG))
-        section = {**_section(model, sampler), "step": step}
-        files.save(model, folder, extra={"sampler": section}, others={_MODEL: sampler.data})
+        if saved:
+            extra, others = {"sampler": sections[folder]}, {_MODEL: sampler.data}
+            files.save(model, folder, extra=extra, others=others)
 
 
 @contextmanager
@@ -61,22 +68,14 @@ def _set_aside(path: Path) -> Iterator[None]:
     aside.unlink(missing_ok=True)
 
 
-def _section(model: Any, graph: Graph) -> dict[str, Any]:
+def _section(model: Any, graph: OnnxGraph) -> dict[str, Any]:
     """What config.json says of a graph."""
-    symbols = getattr(model, "symbols", None)
-    images = ("shape", "parts", "draws", "conditions") if graph.shape else ()
     return {
         "format": _FORMAT,
         "graph": graph.kind,
-        "classes": graph.classes,
-        "symbols": None if symbols is None else symbols.config(),
-        **{name: getattr(graph, name) for name in images},
+        **graph.config(model),
         "opset": graph.opset,
         "inputs": graph.inputs,
         "outputs": graph.outputs,
-        "top_k": graph.options.top_k,
-        "top_p": graph.options.top_p,
-        "stop": graph.options.stop,
-        **({"states": [state.config for state in graph.states]} if graph.kind == "step" else {}),
         "sha256": hashlib.sha256(graph.data).hexdigest(),
     }

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from functools import cached_property
 from typing import Any
 
 from genfast.exporting.heads import draws_of
-from genfast.exporting.nodes import OPSET
+from genfast.exporting.onnx_graph import OnnxGraph
 from genfast.exporting.raster import build_raster
 from genfast.exporting.raster_step import build_raster_step
 from genfast.exporting.sampler import build_sampler
@@ -61,8 +60,8 @@ class State:
 
 
 @dataclass(frozen=True)
-class Graph:
-    """One graph.
+class Graph(OnnxGraph):
+    """A graph that draws site by site.
 
     Args:
         kind: "sampler", "uniforms" or "step".
@@ -76,8 +75,6 @@ class Graph:
         conditions: Size of each condition by its name: labels, or width.
     """
 
-    kind: str
-    model: Any
     classes: int
     options: Options
     states: tuple[State, ...] = ()
@@ -86,32 +83,25 @@ class Graph:
     draws: int = 1
     conditions: dict[str, int] = field(default_factory=dict)
 
-    @cached_property
-    def data(self) -> bytes:
-        """The file."""
-        data: bytes = self.model.SerializeToString()
-        return data
-
-    @property
-    def opset(self) -> int:
-        """Of the standard operators."""
-        return OPSET
-
     @property
     def pixels(self) -> int:
         """Of an image."""
         _, rows, columns = self.shape or (0, 0, 0)
         return rows * columns
 
-    @property
-    def inputs(self) -> list[str]:
-        """Their names."""
-        return [value.name for value in self.model.graph.input]
-
-    @property
-    def outputs(self) -> list[str]:
-        """Their names."""
-        return [value.name for value in self.model.graph.output]
+    def config(self, model: Any) -> dict[str, Any]:
+        """What config.json says of it."""
+        symbols = getattr(model, "symbols", None)
+        images = ("shape", "parts", "draws", "conditions") if self.shape else ()
+        return {
+            "classes": self.classes,
+            "symbols": None if symbols is None else symbols.config(),
+            **{name: getattr(self, name) for name in images},
+            "top_k": self.options.top_k,
+            "top_p": self.options.top_p,
+            "stop": self.options.stop,
+            **({"states": [state.config for state in self.states]} if self.kind == "step" else {}),
+        }
 
 
 def build(program: Program, options: Options, *, uniforms: bool) -> dict[str, Graph]:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from genfast.exporting.graphs import Graph
+from genfast.exporting.onnx_graph import OnnxGraph
 from genfast.random import uniforms
 from genfast.sampling import Request
 
@@ -46,7 +47,7 @@ class Drawn:
     lengths: Tensor
 
 
-def open_session(graph: Graph) -> Any:
+def open_session(graph: OnnxGraph) -> Any:
     """An `onnxruntime.InferenceSession` on the processor."""
     import onnxruntime  # type: ignore[import-untyped]
 

@@ -8,7 +8,7 @@ from onnx import TensorProto
 from genfast.exporting.nodes import FLOAT, Nodes
 from genfast.threefry import WORD, threefry2x32
 
-__all__ = ["counted", "uniforms"]
+__all__ = ["counted", "pairs", "uniforms"]
 
 
 class _Word:
@@ -68,21 +68,47 @@ def uniforms(nodes: Nodes, seed: str, index: str, first: str, sites: str, batch:
     blocks = nodes.add("Add", nodes.add("Div", sites, two), one, name="blocks")
     number = nodes.add("Unsqueeze", counted(nodes, blocks), one)
     block = nodes.add("Add", number, nodes.add("Div", first, two), name="block")
-    high = nodes.add("Div", seed, nodes.integers(1 << 32))
     shape = nodes.add("Concat", blocks, batch, axis=0)
-    keys = (nodes.add("Expand", value, shape) for value in (seed, high, index))
-    counters = (_Word(nodes, _low_words(nodes, value)) for value in (*keys, block))
+    both = _words(nodes, seed, index, block, shape)
     shape = nodes.add("Concat", blocks, one, batch, axis=0)
-    pair = [_shaped(nodes, word.name, shape) for word in threefry2x32(*counters)]
+    pair = [_shaped(nodes, word.name, shape) for word in both]
     words = nodes.add("Reshape", nodes.add("Concat", *pair, axis=1), flat, name="words")
-    lattice = nodes.cast((_Word(nodes, words) >> 8).name, FLOAT)
-    drawn = nodes.add("Mul", lattice, nodes.constant(2.0**-24))
+    drawn = _lattice(nodes, _Word(nodes, words))
     shape = nodes.add("Concat", nodes.add("Mul", blocks, two), batch, axis=0)
     drawn = _shaped(nodes, drawn, shape)
     even = nodes.add("Slice", drawn, nodes.integers(0), sites)
     odd = nodes.add("Slice", drawn, one, nodes.add("Add", sites, one))
     is_odd = nodes.add("Equal", nodes.add("Mod", first, two), one)
     return nodes.add("Where", is_odd, odd, even, name="uniforms")
+
+
+def pairs(nodes: Nodes, seed: str, index: str, blocks: int, batch: str) -> tuple[str, str]:
+    """The draws 2b of every row and its draws 2b + 1, b below `blocks`, each float32 (N, blocks).
+
+    Args:
+        nodes: Where the nodes go.
+        seed: int64 (N, 1), below 2**63.
+        index: int64 (N, 1), below 2**32.
+        blocks: How many, at least 1.
+        batch: int64 (1), N.
+    """
+    shape = nodes.add("Concat", batch, nodes.integers(blocks), axis=0)
+    number = nodes.constant(np.arange(blocks), np.int64, "numbers")
+    both = _words(nodes, seed, index, nodes.add("Expand", number, shape), shape)
+    first, second = (_shaped(nodes, _lattice(nodes, word), shape) for word in both)
+    return first, second
+
+
+def _words(nodes: Nodes, seed: str, index: str, block: str, shape: str) -> tuple[_Word, _Word]:
+    """Both words of every block, as vectors; seed and index are spread over the blocks' shape."""
+    high = nodes.add("Div", seed, nodes.integers(1 << 32))
+    keys = (nodes.add("Expand", value, shape) for value in (seed, high, index))
+    return threefry2x32(*(_Word(nodes, _low_words(nodes, value)) for value in (*keys, block)))
+
+
+def _lattice(nodes: Nodes, word: _Word) -> str:
+    """Numbers in [0, 1) of words."""
+    return nodes.add("Mul", nodes.cast((word >> 8).name, FLOAT), nodes.constant(2.0**-24))
 
 
 def counted(nodes: Nodes, count: str) -> str:

@@ -41,13 +41,13 @@ model = genfast.load({quoted})  # this folder
 {licence}"""
 
 _EXPORTED = """\
-The sampler is in `1/model.onnx`, for programs that have NumPy and ONNX Runtime alone:
+The {part} is in `1/model.onnx`, for programs that have NumPy and ONNX Runtime alone:
 
 ```python
-{imports}from genfast.runtime import Sampler
+{imports}from genfast.runtime import {kind}
 
-sampler = Sampler({quoted})
-print(sampler.sample(4, {arguments}).values)
+{part} = {kind}({quoted})
+print({call})
 ```
 
 """
@@ -96,18 +96,27 @@ class Card:
 
 
 def _drawn(exported: Mapping[str, Any], quoted: str) -> str:
-    """How to draw from the folder's sampler: a length for sequences, conditions for images."""
+    """How to draw from the folder's graph: a length for sequences, conditions for images."""
     shape, sizes = exported.get("shape"), exported.get("conditions") or {}
-    if shape is None:
-        return _EXPORTED.format(imports="", quoted=quoted, arguments="200, seed=0")
+    decodes = exported.get("graph") == "decoder"
     made = {
         "classes": "np.arange(4) % {}",
         "vector": "np.zeros((4, {}))",
-        "features": f"np.zeros((4, {{}}, {shape[1]}, {shape[2]}))",
+        "features": f"np.zeros((4, {{}}, {', '.join(map(str, (shape or [])[1:]))}))",
     }
-    told = [f", {name}={made[name].format(size)}" for name, size in sizes.items()]
-    imports = "import numpy as np\n" if told else ""
-    return _EXPORTED.format(imports=imports, quoted=quoted, arguments=f"seed=0{''.join(told)}")
+    told = "".join(f", {name}={made[name].format(size)}" for name, size in sizes.items())
+    if decodes:
+        call = f"decoder(np.zeros((4, {exported['latent']})){told})"
+    else:
+        length = "200, " if shape is None else ""
+        call = f"sampler.sample(4, {length}seed=0{told}).values"
+    return _EXPORTED.format(
+        part="decoder" if decodes else "sampler",
+        kind="Decoder" if decodes else "Sampler",
+        imports="import numpy as np\n" if "np." in call else "",
+        quoted=quoted,
+        call=call,
+    )
 
 
 def kept_licence(text: str) -> str | None:

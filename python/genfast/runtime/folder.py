@@ -12,10 +12,12 @@ from typing import Any, NamedTuple
 
 from genfast.runtime.symbols import check_symbols
 
-__all__ = ["Exported", "State", "read_bytes", "read_exported"]
+__all__ = ["ONE_PASS", "Exported", "State", "read_bytes", "read_exported"]
 
 #: The format of "sampler" that this file reads.
 FORMAT = 1
+#: Graphs of models whose samples take one pass.
+ONE_PASS = ("one_pass", "decoder", "encoder")
 # A config.json holds at most every character there is; protobuf itself stops at 2 GiB.
 _CONFIG_BYTES, _MODEL_BYTES = 2**25, 2**31
 
@@ -42,9 +44,10 @@ class Exported:
 
     Args:
         path: Its folder.
-        graph: "sampler", "uniforms" or "step".
-        classes: Symbols of the vocabulary, or levels of a pixel.
-        shape: (C, H, W) of an image; None for a sequence.
+        graph: "sampler", "uniforms" or "step"; of one pass "one_pass", "decoder" or "encoder".
+        classes: Symbols of the vocabulary, or levels of a pixel; 0 for real numbers, which only one
+            pass gives.
+        shape: (C, H, W) of an image; None for a sequence; of one pass that of a sample.
         parts: Of an image: draws of a pixel, C, a channel each; or 1, which gives all channels.
         draws: Uniforms that one of them owns.
         conditions: Of an image: labels of "classes", widths of "vector" and "features".
@@ -55,12 +58,13 @@ class Exported:
         states: Each recurrent state; of a step graph only.
         sha256: Of the model's file.
         step: Name of the folder beside this one that has the step graph, or None.
+        latent: Width of a latent, of one pass; else None.
     """
 
     path: Path
     graph: str
     classes: int
-    shape: tuple[int, int, int] | None
+    shape: tuple[int, ...] | None
     parts: int
     draws: int
     conditions: dict[str, int]
@@ -73,6 +77,7 @@ class Exported:
     states: tuple[State, ...]
     sha256: str
     step: str | None
+    latent: int | None
 
     @property
     def model_path(self) -> Path:
@@ -147,11 +152,13 @@ def read_bytes(folder: Path, name: str, most: int) -> bytes:
 def _checked(path: Path, where: str, section: dict[str, Any]) -> Exported:
     """The fields of "sampler", each by the table below."""
     fields: dict[str, Any] = {}
-    for name, (right, wanted) in _FIELDS.items():
+    table = _ONE_PASS_FIELDS if section.get("graph") in ONE_PASS else _FIELDS
+    for name, (right, wanted) in table.items():
         value = section.get(name)
         if not right(value):
             raise ValueError(f"{where}: {name} must be {wanted}, got {_shortened(value)}")
         fields[name] = value
+    fields["classes"] = fields["classes"] or 0
     classes, stop = fields["classes"], fields["stop"]
     if stop is not None and stop >= classes:
         raise ValueError(f"{where}: stop must be below {classes} or null, got {stop}")
@@ -204,10 +211,16 @@ def _states(value: Any) -> bool:
     )
 
 
+def _sides(value: Any) -> bool:
+    return isinstance(value, list) and bool(value) and all(_integer(side, 1) for side in value)
+
+
 def _shape(value: Any) -> bool:
-    return value is None or (
-        isinstance(value, list) and len(value) == 3 and all(_integer(side, 1) for side in value)
-    )
+    return value is None or (_sides(value) and len(value) == 3)
+
+
+def _nothing(value: Any) -> bool:
+    return value is None
 
 
 def _conditions(value: Any) -> bool:
@@ -247,4 +260,12 @@ _FIELDS: dict[str, tuple[Callable[[Any], bool], str]] = {
     "states": (_states, "a list of names and widths"),
     "sha256": (_hash, "64 hexadecimal digits"),
     "step": (lambda v: v is None or _neighbour(v), "the name of a folder beside this, or null"),
+    "latent": (_nothing, "null"),
+}
+_ONE_PASS_FIELDS = _FIELDS | {
+    "graph": (lambda v: v in ONE_PASS, "one_pass, decoder or encoder"),
+    "classes": (_count, "an integer of at least 1, or null"),
+    "shape": (_sides, "sides of at least 1"),
+    "latent": (lambda v: _integer(v, 1), "an integer of at least 1"),
+    **dict.fromkeys(("symbols", "stop", "states", "step"), (_nothing, "null")),
 }

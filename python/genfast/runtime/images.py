@@ -19,10 +19,12 @@ def refuse(exported: Exported, **arguments: Any) -> None:
     """ValueError for an argument that is not for what was exported.
 
     Args:
-        exported: A sampler of sequences or of images.
+        exported: A sampler of sequences, of images or of one pass.
         arguments: None where they are not given.
     """
     kind = "sequences" if exported.shape is None else "images"
+    if exported.latent is not None:
+        kind = "one pass"
     for name, value in arguments.items():
         if value is not None:
             raise ValueError(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from genfast.runtime.engine import open_session
-from genfast.runtime.folder import Exported
+from genfast.runtime.folder import ONE_PASS, Exported
 
 __all__ = ["OPTIONS", "open_graph"]
 
@@ -13,7 +13,14 @@ __all__ = ["OPTIONS", "open_graph"]
 OPTIONS = {"temperature", "top_k", "top_p"}
 
 # What each graph may be given besides; it names those that it has.
-_RANDOM = {"sampler": {"seed", "index"}, "uniforms": {"uniforms"}, "step": {"uniform"}}
+_GIVEN = {
+    "sampler": {"seed", "index"},
+    "uniforms": {"uniforms"},
+    "step": {"uniform"},
+    "one_pass": {"seed", "index", "temperature", "truncation"},
+    "decoder": {"z"},
+    "encoder": {"x"},
+}
 _SEQUENCE = {"length", "prompt", "prompt_length"}
 
 
@@ -44,9 +51,12 @@ def open_graph(exported: Exported, *engine: Any) -> Any:
 
 def _known(exported: Exported) -> set[str]:
     """Names that an input may have."""
-    known = _RANDOM[exported.graph] | OPTIONS
+    known = _GIVEN[exported.graph] | {*exported.conditions}
+    if exported.graph in ONE_PASS:
+        return known
+    known |= OPTIONS
     if exported.shape is not None:
-        known |= {"given", *exported.conditions}
+        known |= {"given"}
     elif exported.graph != "step":
         known |= _SEQUENCE
     if exported.graph == "step":

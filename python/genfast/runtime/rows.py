@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from genfast.runtime.folder import Exported
 
-__all__ = ["Prompt", "Rows", "integer", "whole_rows"]
+__all__ = ["Prompt", "Rows", "integer", "radii", "whole_rows"]
 
 Integers = NDArray[np.int64]
 Floats = NDArray[np.float32]
@@ -124,6 +124,15 @@ def whole_rows(name: str, value: Any, n: int, limit: int = SEED_LIMIT, least: in
         _refuse_rows(name, "an integer or integers", n, value, found)
     _check(name, f"from {least} to {limit - 1}", found, (found >= least) & (found <= limit - 1))
     return np.broadcast_to(found, (n,)).astype(np.int64)
+
+
+def radii(value: Any, n: int) -> Floats:
+    """One radius above 0 a row, infinity for None: a number for all, or (N,)."""
+    found = np.asarray(np.inf if value is None else value)
+    if found.dtype.kind not in "iuf" or found.shape not in ((), (n,)):
+        _refuse_rows("truncation", "a number or numbers", n, value, found)
+    _check("truncation", "above 0", found, found > 0)
+    return np.broadcast_to(found, (n,)).astype(np.float32)
 
 
 def _indices(index: Any, n: int) -> Integers:

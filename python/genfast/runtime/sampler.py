@@ -14,6 +14,7 @@ from genfast.runtime import symbols
 from genfast.runtime.engine import Provider
 from genfast.runtime.folder import Exported, read_exported
 from genfast.runtime.images import conditions, given_levels, refuse
+from genfast.runtime.one_pass import draw_one_pass
 from genfast.runtime.opening import OPTIONS, open_graph
 from genfast.runtime.rows import DRAW_LIMIT, Prompt, Rows, integer, whole_rows
 from genfast.runtime.streaming import image_rows, sites
@@ -29,12 +30,14 @@ class Drawn:
     """What `Sampler.sample` drew.
 
     Args:
-        values: int64 (N, T), the new sites alone, 0 behind a row's length; or (N, C, H, W) images.
-        lengths: int64 (N,), new sites of each row, the stop symbol included; of images all pixels.
+        values: int64 (N, T), the new sites alone, 0 behind a row's length; or (N, C, H, W) images;
+            of one pass float32 (N, *shape), shares of the highest level or real numbers.
+        lengths: int64 (N,), new sites of each row, the stop symbol included; of images all pixels;
+            of one pass 1.
         seed: The seed that gives these values again; int64 (N,) when every row had its own.
     """
 
-    values: Integers
+    values: NDArray[Any]
     lengths: Integers
     seed: int | Integers
 
@@ -74,20 +77,21 @@ class Sampler:
         threads: int | None = None,
     ) -> None:
         self._exported = read_exported(path)
-        if self._exported.graph == "step":
-            raise ValueError(f"Sampler: {path} has a step graph; give the sampler's own folder")
+        graph = self._exported.graph
+        if graph not in ("sampler", "uniforms", "one_pass"):
+            raise ValueError(f"Sampler: {path} has a {graph} graph; give the sampler's own folder")
         self._engine = (device, providers, threads)
         self._session = open_graph(self._exported, *self._engine)
         self._step: tuple[Exported, Any] | None = None
 
     @property
     def classes(self) -> int:
-        """Symbols of the vocabulary, or levels of a pixel."""
+        """Symbols of the vocabulary, or levels of a pixel; 0 for real numbers."""
         return self._exported.classes
 
     @property
-    def shape(self) -> tuple[int, int, int] | None:
-        """(C, H, W) of an image; None for a sampler of sequences."""
+    def shape(self) -> tuple[int, ...] | None:
+        """(C, H, W) of an image, (D,) of a vector; None for a sampler of sequences."""
         return self._exported.shape
 
     @property
@@ -112,18 +116,20 @@ class Sampler:
         vector: Any | None = None,
         features: Any | None = None,
         given: tuple[Any, Any] | None = None,
+        truncation: float | Any | None = None,
     ) -> Drawn:
         """Draws `n` samples; every option is one for all rows, or (N,).
 
         Sequences take `length`, `prompt`, `prompt_lengths` and `stop`; images `given`, and the
-        conditions that the model was made with.
+        conditions that the model was made with; samples of one pass `classes` and `truncation`.
 
         Args:
             n: Samples; 0 gives arrays of no rows.
             length: New sites.
             seed: 0 <= seed < 2**63; None takes 63 bits from the system, and the result has them.
             index: Row i gets `index + i`; an array is used as it is.
-            temperature: Divides the scores; 0 draws the best class, the lowest of equals.
+            temperature: Divides the scores; 0 draws the best class, the lowest of equals. Of one
+                pass it scales the latents.
             prompt: Integers (N, P), what each row begins with.
             prompt_lengths: Symbols of each row of `prompt` that count; all when None.
             top_k: Keeps the k best classes, 0 for off; where it was exported as an input.
@@ -136,6 +142,7 @@ class Sampler:
             given: An image (N, C, H, W) and a mask bool (N, 1, H, W) or (N, C, H, W), True where
                 the image is taken as it is; of a mixture whole pixels. A pixel sees those before
                 it in raster order.
+            truncation: Radius of the circle that each pair of latents is drawn in, of one pass.
 
         Raises:
             ValueError: An argument is wrong; the message names it, what was expected, what came.
@@ -144,8 +151,13 @@ class Sampler:
         options = {"seed": seed, "index": index, "temperature": temperature}
         rows = Rows.of(self._exported, n, **options, top_k=top_k, top_p=top_p)
         told = {"classes": classes, "vector": vector, "features": features}
+        ends = {"prompt": prompt, "prompt_lengths": prompt_lengths, "stop": stop}
+        if self._exported.latent is not None:
+            refuse(self._exported, length=length, **ends, given=given)
+            made = draw_one_pass(self._session, self._exported, rows, truncation, told)
+            return Drawn(made, np.ones(n, np.int64), rows.drawn_seed)
+        refuse(self._exported, truncation=truncation)
         if self._exported.shape is not None:
-            ends = {"prompt": prompt, "prompt_lengths": prompt_lengths, "stop": stop}
             refuse(self._exported, length=length, **ends)
             return self._draw_images(n, rows, given, told)
         refuse(self._exported, **told, given=given)
