@@ -10,12 +10,16 @@ import json
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
+
+from bench import render_one_pass
 
 ROOT = Path(__file__).parent.parent
 RESULTS = Path(__file__).parent / "results"
 KINDS = ("as_written", "same_algebra")
+COMPARED = ("eager", "compiled")
 
 
 @dataclass(frozen=True)
@@ -91,6 +95,21 @@ def _masked_conv(s: dict[str, Any]) -> list[str]:
         f"{s['alone_ratio']:.2f}x",
         f"{s['share_of_peak']:.0%}",
     ]
+
+
+def _latents(s: dict[str, Any]) -> list[str]:
+    cells = []
+    for mode in ("forward", "with_backward"):
+        found = s[mode]
+        rivals = (f"**{found[r]['ratio']:.1f}x** ({number(found[r]['us'])})" for r in COMPARED)
+        cells += [number(found["us"]), *rivals, f"{found['share_of_floor']:.0%}"]
+    return cells
+
+
+def _decoder(s: dict[str, Any]) -> list[str]:
+    rivals = [_rival(s[kind]) for kind in ("eager", "compiled")]
+    drawn = [number(s["seeded_us"]), number(s["sample_us"])]
+    return [number(s["us"]), *rivals, f"{s['share_of_peak']:.0%}", *drawn]
 
 
 def _layer_name(task: dict[str, Any]) -> str:
@@ -208,6 +227,44 @@ LAYOUTS = {
         "Milliseconds forward and backward",
         "images of 28x28",
     ),
+    "reparameterize": Layout(
+        (
+            ("forward, us", "--:"),
+            ("eager", "---"),
+            ("compiled", "---"),
+            ("of the floor", "--:"),
+            ("with backward, us", "--:"),
+            ("eager", "---"),
+            ("compiled", "---"),
+            ("of the floor", "--:"),
+        ),
+        _latents,
+        "A ratio is the time of the usual lines in PyTorch, in brackets, over ours, each at its "
+        "better number of threads, the median of those of each round. The floor is the bytes that "
+        "must move over the bandwidth of c = a + b in the same run, on arrays as large.",
+        lambda task: f"latents of {task['latent']}, {task['dtype']}",
+        "Microseconds a call",
+        "seeds that change at every call",
+    ),
+    "decoder": Layout(
+        (
+            ("exported, us", "--:"),
+            ("PyTorch eager", "---"),
+            ("torch.compile", "---"),
+            ("FMA peak", "--:"),
+            ("from a seed, us", "--:"),
+            ("model.sample, us", "--:"),
+        ),
+        _decoder,
+        "The exported decoder runs in ONNX Runtime. A ratio is the time of PyTorch, in brackets "
+        "with its fastest form, over the exported decoder's, each at its better number of threads; "
+        "PyTorch in inference mode, compiled for that very batch with its weights frozen. From a "
+        "seed the exported sampler makes latents, too, as `model.sample` does. All give the same "
+        "images.",
+        lambda task: str(task["model"]),
+        "Microseconds for a whole batch",
+        "images of 28x28",
+    ),
 }
 
 
@@ -273,13 +330,20 @@ def results(name: str) -> dict[str, Any] | None:
     return found
 
 
+#: What makes each of the README's tables of its results.
+TABLES: dict[str, Callable[[dict[str, Any]], str]] = {
+    **{name: partial(table, name) for name in LAYOUTS},
+    "one_pass": render_one_pass.table,
+}
+
+
 def main() -> None:
     readme = ROOT / "README.md"
     new = old = readme.read_text(encoding="utf-8")
-    for name in LAYOUTS:
+    for name, made in TABLES.items():
         measured = results(name)
         if measured is not None:
-            new = fill(new, name, table(name, measured))
+            new = fill(new, name, made(measured))
     if "--check" in sys.argv[1:]:
         sys.exit(int(new != old))
     readme.write_text(new, encoding="utf-8")

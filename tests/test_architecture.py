@@ -34,7 +34,7 @@ SOURCES = ROOT / "csrc"
 LAYERS = [
     {"cli", "__main__"},
     {"demo", "info", "commands"},
-    {"training", "exporting", "testing", "explaining", "causality"},
+    {"training", "exporting", "testing", "explaining", "causality", "metrics"},
     {"models"},
     {
         "nn", "heads", "sampling", "session", "reference", "compiled", "arguments", "data", "files",
@@ -215,7 +215,7 @@ def test_weak_definitions_are_found() -> None:
 # What `import genfast` and a whole draw do without.
 HEAVY = (
     "PIL", "accelerate", "huggingface_hub", "matplotlib", "onnx", "onnxruntime", "rich",
-    "safetensors", "sklearn", "tyro",
+    "safetensors", "scipy", "sklearn", "tyro",
 )  # fmt: skip
 
 
@@ -232,7 +232,7 @@ def python_without(blocked: tuple[str, ...], code: str) -> subprocess.CompletedP
         ((*HEAVY, "torch", "jaxtyping", "numpy", "genfast._core"), "import genfast; dir(genfast)"),
         ((*HEAVY, "torch", "jaxtyping", "genfast._core"), "import genfast.runtime"),
         (HEAVY, "from genfast import SequenceModel, heads; SequenceModel(heads.Categorical(3))"),
-        (HEAVY, "from genfast import data, explain, fit, program, random, testing"),
+        (HEAVY, "from genfast import data, explain, fit, metrics, program, random, testing"),
     ],
     ids=["genfast", "runtime", "model", "rest"],
 )

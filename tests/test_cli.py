@@ -47,7 +47,10 @@ def test_info_follows_the_forced_instruction_set() -> None:
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        ([], "{demo, demo digits, train sequence, train pixelcnn, sample, export, bench, info}"),
+        (
+            [],
+            "{demo, demo digits, demo latents, demo gan, train sequence, train pixelcnn, train ",
+        ),
         (["paint"], "paint"),
         (["demo", "--seconds", "soon"], "--seconds"),
         (["demo", "--secnds", "3"], "--secnds"),
@@ -65,7 +68,10 @@ def test_info_follows_the_forced_instruction_set() -> None:
         (["demo", "digits", "--depth", "0"], "depth must be at least 1, got 0"),
         (["demo", "digits", "--temperature", "inf"], "temperature must be above 0, got inf"),
         (["demo", "digits", "--out", os.curdir], "exists already"),
-        (["train"], "train must be followed by what is trained: train sequence or train pixelcnn"),
+        (["demo", "latents", "--seconds", "0"], "seconds must be above 0, got 0.0"),
+        (["demo", "latents", "--latent", "0"], "latent must be at least 1, got 0"),
+        (["demo", "latents", "--out", os.curdir], "exists already"),
+        (["train"], "train must be followed by what is trained: train sequence, train pixelcnn,"),
         (["train", "--out", "x"], "train must be followed by what is trained"),
         (["sample"], "RUN"),
         (["export", "x"], "NAME"),

@@ -81,24 +81,33 @@ def in_walk(walk: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> Iterator[P
 
 def test_every_block_is_run_here() -> None:
     """The first shell block installs and is run by .ci/run; a new block needs a test of its own."""
-    assert len(blocks("sh")) == 4
-    assert len(blocks("python")) == 6
+    assert len(blocks("sh")) == 5
+    assert len(blocks("python")) == 8
 
 
 def test_commands_of_the_walk_say_what_they_did(walk: dict[str, str]) -> None:
-    digits, grid, images, train, again, sample, export, onnx, torchrun = (
-        said for line, said in walk.items() if line != "folder"
+    images, one_pass, texts, several = (
+        [walk[line] for line in shown.splitlines()] for shown in blocks("sh")[1:]
     )
+    digits, grid, exported = images
     assert "bits per dim of the 180 held-out images" in digits
     assert grid == "grid.png: 64 images of runs/digits, seed 0\n"
-    assert "digits/1/model.onnx" in images
+    assert "digits/1/model.onnx" in exported
+    vae, vae_grid, gan, gan_grid, exported = one_pass
+    assert "bits per dim of the 180 held-out images" in vae
+    assert vae_grid == "vae.png: 64 images of runs/vae, seed 0\n"
+    assert "steps in" in gan
+    assert gan_grid == "gan.png: 64 images of runs/gan, seed 0\n"
+    assert "digits_vae_encoder/1/model.onnx" in exported
+    train, again, sample, exported, onnx = texts
     assert "200 steps in" in train
     assert "bits per character of the held-out text" in train
     assert "Going on with runs/readme" in again
     assert sample.startswith("The ")
     assert len(sample) == 4 + 500 + 1
-    assert "model.onnx" in export
+    assert "model.onnx" in exported
     assert len(onnx) == 500 + 1
+    (torchrun,) = several
     assert "on 2 processes, each on 1 thread." in torchrun
     assert torchrun.count("20 steps in") == 1
 
@@ -143,6 +152,23 @@ def test_images_from_python(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.chdir(tmp_path)
     torch.manual_seed(0)
     run(block("PixelCNN("))
+
+
+def test_one_pass_from_python(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    torch.manual_seed(0)
+    scope = run(block("VAE(shape="))
+    assert {p.name for p in tmp_path.iterdir()} == {"small", "small_decoder", "small_encoder"}
+    assert scope["table"].shape == (5, 10, 1, 8, 8)  # type: ignore[attr-defined]
+    assert scope["between"].shape == (1, 8, 1, 8, 8)  # type: ignore[attr-defined]
+
+
+def test_networks_of_one_s_own(capsys: pytest.CaptureFixture[str]) -> None:
+    torch.manual_seed(0)
+    scope = run(block("def network("))
+    assert scope["model"].own == ("generator", "discriminator")  # type: ignore[attr-defined]
+    assert "tensor(" in capsys.readouterr().out
+    assert scope["coder"].sample(3, seed=0).shape == (3, 2)  # type: ignore[attr-defined]
 
 
 def test_the_grid_is_a_picture(in_walk: Path) -> None:

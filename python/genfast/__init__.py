@@ -10,12 +10,12 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from genfast import data, heads, models, nn, program, random, runtime, testing
+    from genfast import data, heads, metrics, models, nn, program, random, runtime, testing
     from genfast.causality import check_causality
     from genfast.explaining import explain
     from genfast.exporting import export
     from genfast.likelihood import bits_per_dim
-    from genfast.models import PixelCNN, SequenceModel
+    from genfast.models import GAN, VAE, Autoencoder, PixelCNN, SequenceModel
     from genfast.models.registry import load, register
     from genfast.sampling import Sample
     from genfast.session import Session
@@ -25,10 +25,13 @@ if TYPE_CHECKING:
 
 # The module that holds each public name; "" for a name that is a module itself.
 _HOMES = {
+    "Autoencoder": "models",
+    "GAN": "models",
     "PixelCNN": "models",
     "Sample": "sampling",
     "SequenceModel": "models",
     "Session": "session",
+    "VAE": "models",
     "bits_per_dim": "likelihood",
     "check_causality": "causality",
     "data": "",
@@ -37,6 +40,7 @@ _HOMES = {
     "fit": "training",
     "heads": "",
     "load": "models.registry",
+    "metrics": "",
     "models": "",
     "nn": "",
     "program": "",
@@ -47,6 +51,9 @@ _HOMES = {
 }
 
 __all__ = [
+    "GAN",
+    "VAE",
+    "Autoencoder",
     "PixelCNN",
     "Sample",
     "SequenceModel",
@@ -59,6 +66,7 @@ __all__ = [
     "fit",
     "heads",
     "load",
+    "metrics",
     "models",
     "nn",
     "program",

@@ -1,4 +1,4 @@
-"""The command line: `genfast demo | demo digits | train KIND | sample | export | bench | info`."""
+"""The command line: `genfast demo [KIND] | train KIND | sample | export | bench | info`."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from typing import Annotated, Any, TypeAlias
 import tyro
 
 from genfast import demo, info
-from genfast.commands import bench, export, sample, train, train_pixelcnn
-from genfast.demo import digits
+from genfast.commands import bench, export, sample, train, train_gan, train_pixelcnn, train_vae
+from genfast.demo import digits, gan, latents
 
 _FAILED = 1
 _BAD_INPUT = 2
@@ -24,8 +24,12 @@ _PIPE_CLOSED = 141  # and of one whose reader went away
 Command: TypeAlias = (
     Annotated[demo.Demo, tyro.conf.subcommand("demo")]
     | Annotated[digits.DemoDigits, tyro.conf.subcommand("demo digits")]
+    | Annotated[latents.DemoLatents, tyro.conf.subcommand("demo latents")]
+    | Annotated[gan.DemoGAN, tyro.conf.subcommand("demo gan")]
     | Annotated[train.TrainSequence, tyro.conf.subcommand("train sequence")]
     | Annotated[train_pixelcnn.TrainPixelCNN, tyro.conf.subcommand("train pixelcnn")]
+    | Annotated[train_vae.TrainVAE, tyro.conf.subcommand("train vae")]
+    | Annotated[train_gan.TrainGAN, tyro.conf.subcommand("train gan")]
     | Annotated[sample.Sample, tyro.conf.subcommand("sample")]
     | Annotated[export.Export, tyro.conf.subcommand("export")]
     | Annotated[bench.Bench, tyro.conf.subcommand("bench")]
@@ -35,8 +39,12 @@ Command: TypeAlias = (
 _MODULES: dict[type, ModuleType] = {
     demo.Demo: demo,
     digits.DemoDigits: digits,
+    latents.DemoLatents: latents,
+    gan.DemoGAN: gan,
     train.TrainSequence: train,
     train_pixelcnn.TrainPixelCNN: train_pixelcnn,
+    train_vae.TrainVAE: train_vae,
+    train_gan.TrainGAN: train_gan,
     sample.Sample: sample,
     export.Export: export,
     bench.Bench: bench,
@@ -102,8 +110,8 @@ def _joined(arguments: Sequence[str]) -> list[str]:
     if set(rest) & {"-h", "--help"}:
         return ["--help"]
     raise ValueError(
-        "train must be followed by what is trained: train sequence or train pixelcnn "
-        "(see genfast --help)"
+        "train must be followed by what is trained: train sequence, train pixelcnn, train vae or "
+        "train gan (see genfast --help)"
     )
 
 
