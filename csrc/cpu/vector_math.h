@@ -5,9 +5,9 @@
 //   sigmoid  3 ulp on [-87, inf); below -87 the value at -87
 //   log      2 ulp for normal positive x
 //
-// NaN gives NaN. Polynomials are evaluated by halves (Estrin 1960): their chains of multiply-adds are
-// what a vector waits for. Coefficients: least maximum relative error, fitted by iteratively reweighted least
-// squares.
+// NaN gives NaN. Polynomials are evaluated by halves (Estrin 1960): their chains of multiply-adds
+// are what a vector waits for. Coefficients: least maximum relative error, fitted by iteratively
+// reweighted least squares.
 #pragma once
 
 #include "cpu/vec.h"
