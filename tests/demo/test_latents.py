@@ -13,9 +13,7 @@ import genfast
 from genfast.data import PixelFrequencies, grid
 from genfast.data import digits as all_digits
 from genfast.demo import latents
-from genfast.demo.film import Film
 from genfast.demo.rivals import Classifier, class_pca_error
-from genfast.training import State
 
 PICTURES = {"samples.png", "reconstructions.png", "traversals.png", "classes.png", "training.gif"}
 
@@ -77,25 +75,6 @@ def check_pictures(out: Path, report: latents.LatentsReport, held: genfast.data.
     with Image.open(out / "training.gif") as film:
         assert film.size == (10 * 51 + gap, 6 * 51 + gap)
         assert film.n_frames > 5
-
-
-def test_a_film_has_more_frames_at_the_beginning() -> None:
-    model = genfast.VAE((1, 3, 3), 4, latent=2, width=5, classes=2)
-    film = Film(model, torch.zeros(2, 2), torch.tensor([0, 1]), columns=2)
-    state = State(model, torch.optim.SGD(model.parameters(), 0.1))
-    counts = []
-    for step in range(1, 1001):
-        state.fraction = step / 1000
-        with torch.no_grad():
-            for p in model.parameters():
-                p.mul_(1.01)
-        film.on_step(state)
-        counts.append(len(film.frames()))
-    first, last = counts[99] - counts[0], counts[-1] - counts[-100]
-    assert first > 3 * last > 0
-    frames = film.frames()
-    assert np.array_equal(frames[-1], grid(model.cross(torch.zeros(1, 2))[0], None, 2))
-    assert not np.array_equal(frames[0], frames[-1])
 
 
 def test_rivals() -> None:

@@ -8,13 +8,10 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import torch
-from jaxtyping import Int64
-from torch import Tensor
 
 from genfast import data
-from genfast.data import Images, PixelFrequencies, gif, grid, png
+from genfast.data import Images, PixelFrequencies, grid, png
 from genfast.demo.exported import Exported, export_and_open
-from genfast.demo.film import Film
 from genfast.demo.latents_options import DemoLatents, LatentsReport, Measured
 from genfast.demo.rivals import Classifier, class_pca_error
 from genfast.demo.threads import FasterThreads
@@ -22,6 +19,7 @@ from genfast.files.atomic import write_bytes
 from genfast.models import VAE
 from genfast.random import fold
 from genfast.training import History, fit
+from genfast.training.frames import Frames
 
 __all__ = ["DemoLatents", "LatentsReport", "Measured", "run"]
 
@@ -56,8 +54,8 @@ def run(options: DemoLatents) -> LatentsReport:
         f"levels, {images.classes} classes.\n"
         "A tenth is held out: the model does not see it before it is measured.\n"
     )
-    model, history, film = _train(options, train)
-    write_bytes(folder / "training.gif", gif(film.frames(), 0.1))
+    model, history, frames = _train(options, train)
+    write_bytes(folder / "training.gif", frames.movie())
     measured = _measure(options, model, train, held)
     _draw(options, model, held, folder)
     exported = _export(model, folder, measured)
@@ -72,7 +70,7 @@ def _new_folder(options: DemoLatents) -> Path:
     return folder
 
 
-def _train(options: DemoLatents, train: Images) -> tuple[VAE, History, Film]:
+def _train(options: DemoLatents, train: Images) -> tuple[VAE, History, Frames]:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(fold(options.seed, "init"))
         model = VAE(
@@ -90,7 +88,7 @@ def _train(options: DemoLatents, train: Images) -> tuple[VAE, History, Film]:
         f"{threads} thread{'s' * (threads > 1)} ...",
         flush=True,
     )
-    film = Film(model, *_fixed(options, model), columns=10)
+    frames = Frames(lambda model, _step: _tiles(model, options.seed))
     history = fit(
         model,
         train.tensors,
@@ -103,19 +101,19 @@ def _train(options: DemoLatents, train: Images) -> tuple[VAE, History, Film]:
         weight_decay=_DECAY,
         ema=_AVERAGE,
         seed=options.seed,
-        callbacks=[FasterThreads(), film],
+        callbacks=[FasterThreads(), frames],
     )
     torch.set_num_threads(threads)
     print(f"{history.steps:,} steps in {history.seconds:.0f} s.")
     if history.stopped == "interrupted":
         print("Stopped early: this is what it has learnt so far. Ctrl-C again leaves.")
-    return model.eval(), history, film
+    return model.eval(), history, frames
 
 
-def _fixed(options: DemoLatents, model: VAE) -> tuple[Tensor, Int64[Tensor, " n"]]:
-    """The latents of the movie: a row of its grid holds one, a column a class."""
-    z = model.latents(6, seed=options.seed)
-    return z.repeat_interleave(10, 0), torch.arange(10).repeat(6)
+def _tiles(model: VAE, seed: int) -> Pixels:
+    """The same latents each time: a row holds one, a column a class."""
+    made = model.cross(model.latents(6, seed=seed))
+    return grid(made.flatten(0, 1), None, 10)
 
 
 def _measure(options: DemoLatents, model: VAE, train: Images, held: Images) -> Measured:
