@@ -21,7 +21,7 @@ HERE = Path(__file__).parent
     ("kind", "kills"),
     [
         ("lstm", 5),
-        ("game", 3),
+        pytest.param("game", 3, marks=pytest.mark.slow),
         pytest.param("lstm", 50, marks=pytest.mark.slow),
         pytest.param("game", 50, marks=pytest.mark.slow),
     ],
