@@ -12,9 +12,10 @@ import torch
 from torch import Tensor
 
 from bench.one_pass_models import Recipe, autoencoder, digits_gan, fitted, toy_gan, vae
-from bench.one_pass_rivals import Judge, gaussian_images, mean_error, pca_error, squared_error
+from bench.one_pass_rivals import gaussian_images, mean_error, pca_error, squared_error
 from genfast import data, metrics
 from genfast.data import Images, PixelFrequencies
+from genfast.demo.rivals import Judge
 
 #: Latents per image of the importance-weighted bound.
 IMPORTANCE = 256

@@ -1,8 +1,7 @@
-"""What one-pass models of images are held against, and who judges their samples.
+"""What one-pass models of images are held against.
 
-Rivals see the same training images: principal components of as many numbers as a latent has, and a
-Gaussian of all pixels. The judge is of another family than the networks that are trained or that
-measure: a support vector machine.
+They see the same training images: principal components of as many numbers as a latent has, and a
+Gaussian of all pixels.
 """
 
 from __future__ import annotations
@@ -10,7 +9,6 @@ from __future__ import annotations
 import numpy as np
 import torch
 from sklearn.decomposition import PCA
-from sklearn.svm import SVC
 from torch import Tensor
 
 from genfast.data import Images
@@ -53,21 +51,3 @@ def gaussian_images(train: Images, n: int, seed: int) -> Tensor:
     )
     levels = torch.from_numpy(drawn).clamp(0, 1) * (train.levels - 1)
     return levels.round().long().reshape(n, *train.shape)
-
-
-class Judge:
-    """A support vector machine that tells the classes of images apart.
-
-    Args:
-        train: With labels.
-    """
-
-    def __init__(self, train: Images) -> None:
-        assert train.labels is not None
-        self._levels = train.levels
-        self._machine = SVC(C=10, gamma="scale").fit(shares(train).numpy(), train.labels.numpy())
-
-    def predict(self, x: Tensor) -> Tensor:
-        """Labels int64 (N,) of images int64 (N, C, H, W)."""
-        found = self._machine.predict(x.flatten(1).double().numpy() / (self._levels - 1))
-        return torch.from_numpy(found)

@@ -21,9 +21,10 @@ from bench.one_pass_experiments import (
     restoration,
 )
 from bench.one_pass_models import Recipe
-from bench.one_pass_rivals import Judge, gaussian_images, mean_error, pca_error, shares
+from bench.one_pass_rivals import gaussian_images, mean_error, pca_error, shares
 from bench.render_one_pass import table
 from genfast import metrics
+from genfast.demo.rivals import Judge
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

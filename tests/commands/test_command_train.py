@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import torch
+from pressing import CtrlC
 
 import genfast
 from genfast.commands import train
@@ -92,7 +93,7 @@ def test_ctrl_c_keeps_the_run_and_resume_ends_it(
     fit = train.fit
 
     def interrupted(*arguments: Any, **options: Any) -> History:
-        return fit(*arguments, **options, callbacks=[_Interrupts(7)])
+        return fit(*arguments, **options, callbacks=[CtrlC(7)])
 
     monkeypatch.setattr(train, "fit", interrupted)
     said = genfast_command(*words)
@@ -107,19 +108,6 @@ def test_ctrl_c_keeps_the_run_and_resume_ends_it(
     for name, weight in whole.state_dict().items():
         assert torch.equal(weight, resumed.state_dict()[name])
     assert whole.figures.keys() == resumed.figures.keys()
-
-
-class _Interrupts:
-    """Presses Ctrl-C during a step."""
-
-    def __init__(self, step: int) -> None:
-        self._step = step
-
-    def on_step(self, state: Any) -> None:
-        import signal
-
-        if state.step == self._step:
-            signal.raise_signal(signal.SIGINT)
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image, ImageSequence
+from pressing import CtrlC
 
 import genfast
 from genfast.training import History
@@ -103,7 +104,7 @@ def test_ctrl_c_keeps_the_run_and_resume_ends_it(
     fit = image_training.fit
 
     def interrupted(*arguments: Any, callbacks: Any, **options: Any) -> History:
-        return fit(*arguments, **options, callbacks=[*callbacks, _Interrupts()])
+        return fit(*arguments, **options, callbacks=[*callbacks, CtrlC(3)])
 
     monkeypatch.setattr(image_training, "fit", interrupted)
     said = genfast_command(*words, tmp_path / "run")
@@ -117,16 +118,6 @@ def test_ctrl_c_keeps_the_run_and_resume_ends_it(
         assert torch.equal(weight, resumed.state_dict()[name])
     movies = [(tmp_path / name / "training.gif").read_bytes() for name in ("whole", "run")]
     assert movies[0] == movies[1]
-
-
-class _Interrupts:
-    """Presses Ctrl-C during the third step."""
-
-    def on_step(self, state: Any) -> None:
-        import signal
-
-        if state.step == 3:
-            signal.raise_signal(signal.SIGINT)
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from pressing import CtrlC
 
 import genfast
 from genfast.commands import image_training
@@ -73,7 +74,7 @@ def test_ctrl_c_keeps_the_run_and_resume_ends_it(
     fit = image_training.fit
 
     def interrupted(*arguments: Any, **options: Any) -> History:
-        return fit(*arguments, **options, callbacks=[_Interrupts()])
+        return fit(*arguments, **options, callbacks=[CtrlC(3)])
 
     monkeypatch.setattr(image_training, "fit", interrupted)
     said = genfast_command(*words, tmp_path / "run")
@@ -84,16 +85,6 @@ def test_ctrl_c_keeps_the_run_and_resume_ends_it(
     whole, resumed = (genfast.load(tmp_path / name) for name in ("whole", "run"))
     for name, weight in whole.state_dict().items():
         assert torch.equal(weight, resumed.state_dict()[name])
-
-
-class _Interrupts:
-    """Presses Ctrl-C during the third step."""
-
-    def on_step(self, state: Any) -> None:
-        import signal
-
-        if state.step == 3:
-            signal.raise_signal(signal.SIGINT)
 
 
 @pytest.mark.parametrize(

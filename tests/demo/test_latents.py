@@ -13,7 +13,8 @@ import genfast
 from genfast.data import PixelFrequencies, grid
 from genfast.data import digits as all_digits
 from genfast.demo import latents
-from genfast.demo.rivals import Classifier, class_pca_error
+from genfast.demo.rivals import Judge, class_pca_error
+from genfast.metrics import recognised
 
 PICTURES = {"samples.png", "reconstructions.png", "traversals.png", "classes.png", "training.gif"}
 
@@ -42,7 +43,7 @@ def test_demo_in_small(
     train, held = all_digits().split(seed=3)
     assert found.pixel_bits == PixelFrequencies(train).bits_per_dim(held)
     assert found.pca_error == class_pca_error(train, held, 4)
-    assert found.held_recognised == Classifier(train).recognised(held.x, held.labels)
+    assert found.held_recognised == recognised(held.x, held.labels, Judge(train))
     assert found.held_recognised > 0.95
     assert report.exported is None
     assert {p.name for p in out.iterdir()} == PICTURES | {"model"}
@@ -84,17 +85,10 @@ def test_rivals() -> None:
     assert errors[2] < 1e-9
     untold = class_pca_error(train.unlabelled(), held.unlabelled(), 8)
     assert errors[1] < 0.95 * untold
-    judge = Classifier(train)
+    judge = Judge(train)
     assert held.labels is not None
-    assert judge.recognised(held.x / 16, held.labels) == judge.recognised(held.x, held.labels)
-    assert judge.recognised(held.x, (held.labels + 1) % 10) < 0.05
-
-
-@pytest.mark.usefixtures("one_thread")
-def test_a_new_folder_each_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "latents").mkdir()
-    assert latents._new_folder(latents.DemoLatents()) == Path("latents-2")
+    assert judge.predict(held.x / 16).equal(judge.predict(held.x))
+    assert recognised(held.x, (held.labels + 1) % 10, judge) < 0.05
 
 
 @pytest.mark.slow

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import count
 from pathlib import Path
 
 import torch
@@ -11,6 +10,7 @@ from torch import Tensor
 
 from genfast import data
 from genfast.data import Images, PixelFrequencies, grid, png
+from genfast.demo.asked import new_folder
 from genfast.demo.digits_options import Bits, DemoDigits, DigitsReport
 from genfast.demo.drawing import DrawTiming, compare_drawing
 from genfast.demo.exported import export_and_open
@@ -42,7 +42,7 @@ def run(options: DemoDigits) -> DigitsReport:
     options.check()
     images = data.digits()
     train, held = images.split(seed=options.seed)
-    folder = _new_folder(options)
+    folder = new_folder("digits", options.out)
     _, h, w = images.shape
     print(
         f"Images: scikit-learn's digits, {len(images):,} of {h}x{w} pixels, {images.levels} "
@@ -57,13 +57,6 @@ def run(options: DemoDigits) -> DigitsReport:
     exported = export_and_open(model, folder, {"held_out_bits_per_dim": bits.model})
     _say_what_next(options, folder)
     return DigitsReport(bits, folder, exported, timing, history)
-
-
-def _new_folder(options: DemoDigits) -> Path:
-    names = (Path(f"digits-{i}" if i > 1 else "digits") for i in count(1))
-    folder = options.out or next(name for name in names if not name.exists())
-    folder.mkdir(parents=True)
-    return folder
 
 
 def _train(options: DemoDigits, train: Images) -> tuple[PixelCNN, History]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +12,14 @@ from torch import Tensor
 from genfast import data
 from genfast.data import Images, grid, png
 from genfast.data.movies import Pixels
+from genfast.demo.asked import new_folder
 from genfast.demo.exported import export_and_open
 from genfast.demo.gan_options import DemoGAN, GANReport, ToyReport
+from genfast.demo.rivals import Judge
 from genfast.demo.threads import FasterThreads
 from genfast.demo.toy_game import ToyGame
 from genfast.files.atomic import write_bytes
+from genfast.metrics import recognised
 from genfast.models import GAN
 from genfast.training import History, fit
 from genfast.training.frames import Frames
@@ -41,14 +43,14 @@ def run(options: DemoGAN) -> GANReport:
     options.check()
     images = data.digits()
     train, held = images.split(seed=options.seed)
-    folder = _new_folder(options)
+    folder = new_folder("gan", options.out)
     toy = ToyGame(options, folder).run()
     model, history = _train(options, train, folder)
-    recognised, real = _judge(options, model, train, held)
+    share, real = _judge(options, model, train, held)
     _draw(options, model, folder)
-    exported = export_and_open(model, folder, {"recognised": recognised})
+    exported = export_and_open(model, folder, {"recognised": share})
     _say_what_next(folder)
-    return GANReport(toy, folder, recognised, real, exported, history)
+    return GANReport(toy, folder, share, real, exported, history)
 
 
 def digits_model(images: Images, width: int, seed: int) -> GAN:
@@ -63,13 +65,6 @@ def digits_model(images: Images, width: int, seed: int) -> GAN:
             architecture="dcgan",
             width=width,
         )
-
-
-def _new_folder(options: DemoGAN) -> Path:
-    names = (Path(f"gan-{i}" if i > 1 else "gan") for i in count(1))
-    folder = options.out or next(name for name in names if not name.exists())
-    folder.mkdir(parents=True)
-    return folder
 
 
 def _train(options: DemoGAN, train: Images, folder: Path) -> tuple[GAN, History]:
@@ -119,21 +114,16 @@ def _labels(each: int) -> Int64[Tensor, " n"]:
 
 def _judge(options: DemoGAN, model: GAN, train: Images, held: Images) -> tuple[float, float]:
     """How many samples, and held-out digits, a classifier recognises that saw training digits."""
-    from sklearn.svm import SVC  # type: ignore[import-untyped, unused-ignore]
-
-    judge = SVC(C=10, gamma=0.001).fit(train.x.flatten(1).numpy(), train.labels)
-    labels = _labels(_JUDGED)
+    assert held.labels is not None
+    judge, labels = Judge(train), _labels(_JUDGED)
     drawn = model.to_levels(model.sample(len(labels), seed=options.seed, classes=labels))
-    recognised, real = (
-        float(judge.score(x.flatten(1).numpy(), y))
-        for x, y in ((drawn, labels), (held.x, held.labels))
-    )
+    share, real = recognised(drawn, labels, judge), recognised(held.x, held.labels, judge)
     print(
-        f"\nA support vector machine that learnt the same training digits takes {recognised:.1%} "
+        f"\nA support vector machine that learnt the same training digits takes {share:.1%} "
         f"of {len(labels):,} samples\nfor the digit that was asked for, and {real:.1%} of the "
         "held-out digits for what they are."
     )
-    return recognised, real
+    return share, real
 
 
 def _draw(options: DemoGAN, model: GAN, folder: Path) -> None:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from pathlib import Path
 
+from genfast.demo.asked import check_options
 from genfast.demo.exported import Exported
 from genfast.training import History
 
@@ -31,16 +31,7 @@ class DemoGAN:
 
     def check(self) -> None:
         """Raises ValueError for a number that is out of range, FileExistsError for a folder."""
-        for name in ("seconds", "toy_seconds"):
-            if not 0 < getattr(self, name) < math.inf:
-                raise ValueError(f"demo: {name} must be above 0, got {getattr(self, name)}")
-        for name in ("width", "frames"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"demo: {name} must be at least 1, got {getattr(self, name)}")
-        if not 0 <= self.seed < 2**63:
-            raise ValueError(f"demo: seed must be at least 0 and below 2**63, got {self.seed}")
-        if self.out is not None and self.out.exists():
-            raise FileExistsError(f"demo: {self.out} exists already; name another folder")
+        check_options(self, ("seconds", "toy_seconds"), ("width", "frames"))
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import count
 from pathlib import Path
 
 import numpy as np
@@ -11,11 +10,13 @@ import torch
 
 from genfast import data
 from genfast.data import Images, PixelFrequencies, grid, png
+from genfast.demo.asked import new_folder
 from genfast.demo.exported import Exported, export_and_open
 from genfast.demo.latents_options import DemoLatents, LatentsReport, Measured
-from genfast.demo.rivals import Classifier, class_pca_error
+from genfast.demo.rivals import Judge, class_pca_error
 from genfast.demo.threads import FasterThreads
 from genfast.files.atomic import write_bytes
+from genfast.metrics import recognised
 from genfast.models import VAE
 from genfast.random import fold
 from genfast.training import History, fit
@@ -47,7 +48,7 @@ def run(options: DemoLatents) -> LatentsReport:
     options.check()
     images = data.digits()
     train, held = images.split(seed=options.seed)
-    folder = _new_folder(options)
+    folder = new_folder("latents", options.out)
     _, h, w = images.shape
     print(
         f"Images: scikit-learn's digits, {len(images):,} of {h}x{w} pixels, {images.levels} "
@@ -61,13 +62,6 @@ def run(options: DemoLatents) -> LatentsReport:
     exported = _export(model, folder, measured)
     _say_what_next(folder)
     return LatentsReport(measured, folder, exported, history)
-
-
-def _new_folder(options: DemoLatents) -> Path:
-    names = (Path(f"latents-{i}" if i > 1 else "latents") for i in count(1))
-    folder = options.out or next(name for name in names if not name.exists())
-    folder.mkdir(parents=True)
-    return folder
 
 
 def _train(options: DemoLatents, train: Images) -> tuple[VAE, History, Frames]:
@@ -124,15 +118,15 @@ def _measure(options: DemoLatents, model: VAE, train: Images, held: Images) -> M
     error = (made - model.from_levels(held.x)).square().mean().sqrt() * (held.levels - 1)
     classes = torch.arange(10).repeat_interleave(_JUDGED)
     samples = model.sample(len(classes), seed=options.seed, classes=classes)
-    judge = Classifier(train)
+    judge = Judge(train)
     found = Measured(
         model.bits_per_dim(held.x, held.labels, importance=_IMPORTANCE),
         model.bits_per_dim(held.x, held.labels, importance=1),
         PixelFrequencies(train).bits_per_dim(held),
         float(error),
         class_pca_error(train, held, model.latent),
-        judge.recognised(samples, classes),
-        judge.recognised(held.x, held.labels),
+        recognised(samples, classes, judge),
+        recognised(held.x, held.labels, judge),
     )
     _say(found, model.latent)
     return found

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from pathlib import Path
 
+from genfast.demo.asked import check_options
 from genfast.demo.exported import Exported
 from genfast.demo.timing import Timing
 from genfast.training import History
@@ -35,17 +35,8 @@ class Demo:
     """A new folder that keeps the model and its exported sampler; else they are only shown."""
 
     def check(self) -> None:
-        """Raises ValueError for a number that is out of range."""
-        for name, low in (("seconds", 0.0), ("temperature", 0.0)):
-            if not low < getattr(self, name) < math.inf:
-                raise ValueError(f"demo: {name} must be above {low:g}, got {getattr(self, name)}")
-        for name in ("width", "length"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"demo: {name} must be at least 1, got {getattr(self, name)}")
-        if not 0 <= self.seed < 2**63:
-            raise ValueError(f"demo: seed must be at least 0 and below 2**63, got {self.seed}")
-        if self.out is not None and self.out.exists():
-            raise FileExistsError(f"demo: {self.out} exists already; name another folder")
+        """Raises ValueError for a number that is out of range, FileExistsError for a folder."""
+        check_options(self, ("seconds", "temperature"), ("width", "length"))
 
 
 @dataclass(frozen=True)

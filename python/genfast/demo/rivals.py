@@ -12,7 +12,7 @@ from torch import Tensor
 
 from genfast.data import Images
 
-__all__ = ["Classifier", "class_pca_error"]
+__all__ = ["Judge", "class_pca_error"]
 
 Floats = npt.NDArray[np.float64]
 
@@ -37,7 +37,7 @@ def class_pca_error(train: Images, held: Images, components: int) -> float:
     return float(np.sqrt(np.mean(left**2)))
 
 
-class Classifier:
+class Judge:
     """Tells which class an image is of: a support vector machine with a Gaussian kernel.
 
     Args:
@@ -50,17 +50,12 @@ class Classifier:
         self._levels = train.levels
         self._machine: Any = SVC(C=10.0).fit(_flat(train.x), _labels(train))
 
-    def recognised(
-        self, x: Float[Tensor, "n c h w"] | Int64[Tensor, "n c h w"], classes: Int64[Tensor, " n"]
-    ) -> float:
-        """The share of images that are taken for their class.
-
-        Args:
-            x: Levels, or shares of the highest level.
-            classes: What they are to show.
-        """
+    def predict(
+        self, x: Float[Tensor, "n c h w"] | Int64[Tensor, "n c h w"]
+    ) -> Int64[Tensor, " n"]:
+        """The labels of images, levels or shares of the highest one."""
         values = _flat(x) * (self._levels - 1 if x.is_floating_point() else 1)
-        return float(np.mean(self._machine.predict(values) == classes.numpy()))
+        return torch.from_numpy(self._machine.predict(values))
 
 
 def _class_means(images: Images) -> Floats:
