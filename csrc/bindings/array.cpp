@@ -122,8 +122,8 @@ Array array(const py::handle& object, const char* argument, int device) {
   return take(object, {argument, device, false});
 }
 
-Array rows(const py::handle& object, const char* argument) {
-  return take(object, {argument, 1, true});
+Array rows(const py::handle& object, const char* argument, int device) {
+  return take(object, {argument, device, true});
 }
 
 }  // namespace genfast::bindings

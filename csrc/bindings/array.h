@@ -23,6 +23,6 @@ Array array(const pybind11::handle& object, const char* argument, int device = 1
 // As `array`, but rows may lie any distance apart: `row_stride` says which. Their values are
 // contiguous. For the length of a call: the array may be borrowed as it is, which takes 0.1 us
 // where a capsule takes 3.
-Array rows(const pybind11::handle& object, const char* argument);
+Array rows(const pybind11::handle& object, const char* argument, int device = 1);
 
 }  // namespace genfast::bindings

@@ -15,7 +15,9 @@ PYBIND11_MODULE(_core, module, py::mod_gil_not_used()) {
   genfast::bindings::register_random(module);
   genfast::bindings::register_program(module);
   genfast::bindings::register_session(module);
+  genfast::bindings::register_cuda_session(module);
   genfast::bindings::register_masked_conv2d(module);
   genfast::bindings::register_reparameterize(module);
+  genfast::bindings::register_cuda_reparameterize(module);
   genfast::bindings::register_measure(module);
 }

@@ -9,8 +9,10 @@ void register_build(pybind11::module_& module);
 void register_random(pybind11::module_& module);
 void register_program(pybind11::module_& module);
 void register_session(pybind11::module_& module);
+void register_cuda_session(pybind11::module_& module);
 void register_masked_conv2d(pybind11::module_& module);
 void register_reparameterize(pybind11::module_& module);
+void register_cuda_reparameterize(pybind11::module_& module);
 void register_measure(pybind11::module_& module);
 
 }  // namespace genfast::bindings

@@ -2,19 +2,10 @@
 
 #include <cstdint>
 
+#include "core/host_device.h"
+
 // Threefry2x32-20: Salmon, Moraes, Dror, Shaw, "Parallel Random Numbers: As Easy as 1, 2, 3"
 // (2011).
-//
-// Sources of every instruction set and CUDA kernels include this header, so each function has
-// internal linkage and is always inlined: no copy built for one instruction set can be linked into
-// another's code.
-
-#if defined(__CUDACC__)
-#define GENFAST_HOST_DEVICE static __host__ __device__ __forceinline__
-#else
-#define GENFAST_HOST_DEVICE static inline __attribute__((always_inline))
-#endif
-
 namespace genfast::core {
 
 struct Words {

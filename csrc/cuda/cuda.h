@@ -4,6 +4,8 @@
 #include <string>
 #include <vector>
 
+#include "cuda/uniform_pairs.h"
+
 // What the CUDA part offers. No CUDA header is included, so that any host source can ask; without
 // nvcc the same names are defined in unavailable.cpp.
 namespace genfast::cuda {
@@ -34,5 +36,9 @@ void uniforms(
     std::int64_t n,
     std::int64_t draws,
     std::uintptr_t stream);
+
+// Fills out[i * columns + j] with draw `first[i] + j` of sample `indices[i]` under `seeds[i]`.
+// Everything lies in the memory of one device; the rest is as in `uniforms`.
+void row_uniforms(const UniformRows& rows, std::uintptr_t stream);
 
 }  // namespace genfast::cuda

@@ -30,6 +30,21 @@ int device_of(const void* pointer, const char* name) {
   return attributes.device;
 }
 
+int common_device(std::initializer_list<Pointer> pointers) {
+  int common = -1;
+  for (const Pointer& pointer : pointers) {
+    if (pointer.data == nullptr) continue;
+    const int device = device_of(pointer.data, pointer.name);
+    if (common >= 0 && device != common) {
+      throw std::invalid_argument(
+          std::string(pointer.name) + " must be on GPU " + std::to_string(common) +
+          " as the others, got " + std::to_string(device));
+    }
+    common = device;
+  }
+  return common;
+}
+
 DeviceGuard::DeviceGuard(int device) {
   check(cudaGetDevice(&former_));
   check(cudaSetDevice(device));

@@ -6,6 +6,7 @@
 #include <cstring>
 
 #include "cpu/dispatch.h"
+#include "ops/latents.h"
 
 namespace genfast::ops {
 namespace {
@@ -15,7 +16,6 @@ using core::Tensor;
 
 constexpr int64_t kPieceValues = 8 << 10;    // of the rows that a thread takes at once
 constexpr int64_t kThreadValues = 16 << 10;  // a thread more for as many: waking it takes as long
-constexpr int64_t kIndices = int64_t{1} << 32;
 
 struct Latents {
   cpu::Real real;
@@ -31,36 +31,6 @@ cpu::Real real_of(DType dtype) {
   }
 }
 
-void require_as(const Tensor& tensor, const char* name, DType dtype, std::vector<int64_t> shape) {
-  core::require(
-      tensor.dtype == dtype && tensor.shape == shape, name, " must be ", core::name_of(dtype), " ",
-      core::describe(shape), ", got ", core::name_of(tensor.dtype), " ",
-      core::describe(tensor.shape));
-}
-
-void require_result(
-    const Tensor& tensor,
-    const char* name,
-    DType dtype,
-    std::vector<int64_t> shape) {
-  const int64_t columns = shape.size() == 1 ? 1 : shape[1];
-  require_as(tensor, name, dtype, std::move(shape));
-  core::require(!tensor.read_only, name, " must be writable, got a read-only array");
-  core::require(
-      tensor.size() == 0 || tensor.shape[0] == 1 || tensor.row_stride == columns, name,
-      " must be contiguous");
-}
-
-DType divergence_of(DType dtype) {
-  return dtype == DType::kFloat64 ? DType::kFloat64 : DType::kFloat32;
-}
-
-void require_indices(uint64_t index, int64_t rows) {
-  core::require(
-      index <= static_cast<uint64_t>(kIndices - rows), "index + n must be at most 2**32, got ",
-      index, " + ", rows);
-}
-
 Latents latents_of(const Tensor& mean, const Tensor& logvar, const Draw& draw) {
   const bool real = mean.dtype == DType::kFloat32 || mean.dtype == DType::kFloat64 ||
                     mean.dtype == DType::kFloat16 || mean.dtype == DType::kBFloat16;
@@ -69,8 +39,7 @@ Latents latents_of(const Tensor& mean, const Tensor& logvar, const Draw& draw) {
       "mean must be float32, float64, float16 or bfloat16 (any, any), got ",
       core::name_of(mean.dtype), " ", core::describe(mean.shape));
   require_as(logvar, "logvar", mean.dtype, mean.shape);
-  core::require(draw.seed >> 63 == 0, "seed must be in [0, 2**63), got ", draw.seed);
-  require_indices(draw.index, mean.shape[0]);
+  require_draw(draw, mean.shape[0]);
   return {real_of(mean.dtype), mean.shape[0], mean.shape[1]};
 }
 

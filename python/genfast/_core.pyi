@@ -25,6 +25,12 @@ def fold(seed: int, tag: int, value: int) -> int: ...
 def cuda_uniforms(seed: int, index: int, first: int, out: Array, stream: int) -> None:
     """out: float32 (n, draws) on the GPU; stream: a cudaStream_t as an integer."""
 
+def cuda_row_uniforms(seeds: Array, indices: Array, first: Array, out: Array, stream: int) -> None:
+    """`uniforms` of arrays on one GPU; what is out of range there is not noticed."""
+
+def _simulated_row_uniforms(seeds: Array, indices: Array, first: Array, out: Array) -> None:
+    """For tests: the kernel of `cuda_row_uniforms` in plain loops, on the CPU."""
+
 def weight_hash(arrays: Sequence[Array]) -> int:
     """64 bits over the bytes, dtypes, shapes and order of arrays."""
 
@@ -140,6 +146,71 @@ class Session:
     @property
     def scratch_bytes(self) -> int: ...
 
+class RaceError(RuntimeError):
+    """A simulated GPU read what was not written yet, or what two blocks wrote."""
+
+class CudaExecutor:
+    """A finished program with its weights packed for one GPU.
+
+    RuntimeError in a build without CUDA; ValueError without such a GPU, for one older than sm_80,
+    and for a program that does not fit.
+    """
+
+    def __init__(self, program: Program, precision: str = "float32", device: int = 0) -> None:
+        """precision: "float32" or "bfloat16", of the weights of products."""
+
+    def plan(self, batch: int) -> dict[str, Any]:
+        """What runs where: "blocks" of a machine, "grid" (bool), "machines", "rows" of each,
+        "lanes" and "skew" of an image, "barriers" of a tick, "barrier_steps", "streams" (bool:
+        weights stay in device memory), "image_bytes", "resident_bytes" and "chip_bytes" of a block,
+        "listing" (str)."""
+
+class SimulatedExecutor(CudaExecutor):
+    """The same on a host, for tests: sessions of it watch every access and raise RaceError."""
+
+    def __init__(
+        self,
+        program: Program,
+        precision: str = "float32",
+        cluster: int = 16,
+        blocks: int = 132,
+        shared_bytes: int = 232448,
+        seed: int = 0,
+    ) -> None:
+        """The limits of the GPU; seed: of the order in which its threads take turns."""
+
+    def _sabotage(self, step: int) -> None:
+        """The barrier before this step is left out of plans made from now on; -1: none."""
+
+class CudaSession:
+    """What `Session` is, on a GPU. Bound arrays lie there, of a simulated one on the CPU; all else
+    comes from the CPU. An image is drawn whole by one advance."""
+
+    def __init__(self, executor: CudaExecutor, batch: int) -> None: ...
+    def options(self, temperature: Array, top_k: Array, top_p: Array) -> None: ...
+    def input(self, buffer: int, values: Array) -> None: ...
+    def bind(
+        self,
+        uniforms: Array,
+        values: Array,
+        forced: Array | None = None,
+        scores: Array | None = None,
+        log_probs: Array | None = None,
+        inputs: Mapping[int, Array] = ...,
+    ) -> None: ...
+    def advance(self, first: int, count: int, stream: int = 0) -> int:
+        """stream: a cudaStream_t as an integer. Waits for the draw, unless it is being captured."""
+
+    def reset(self, rows: Array) -> None: ...
+    def select(self, rows: Array) -> None: ...
+    def state(self) -> bytes: ...
+    def restore(self, state: bytes) -> None: ...
+    def plan(self) -> dict[str, Any]: ...
+    @property
+    def batch(self) -> int: ...
+    @property
+    def position(self) -> int: ...
+
 def masked_conv2d(
     input: Array,
     weight: Array,
@@ -205,6 +276,59 @@ def reparameterize_backward(
 ) -> None:
     """grad_z (N, latent), grad_kl (N,), None for zeros; by_mean and by_logvar are filled."""
 
+def cuda_reparameterize_parts(columns: int, item_bytes: int) -> int:
+    """Parts that a row of so many values of so many bytes is cut into."""
+
+def cuda_reparameterize(
+    mean: Array,
+    logvar: Array,
+    seed: int,
+    index: int,
+    z: Array,
+    kl: Array,
+    parts: Array,
+    stream: int,
+) -> None:
+    """`reparameterize` of float32, float16 or bfloat16 on one GPU; kl is float32.
+
+    parts: float32 (N, cuda_reparameterize_parts(latent, bytes of a value)), scratch. What is not
+    finite raises nothing, and makes the divergence of its row NaN or infinite.
+    """
+
+def cuda_reparameterize_backward(
+    grad_z: Array | None,
+    grad_kl: Array | None,
+    mean: Array,
+    logvar: Array,
+    seed: int,
+    index: int,
+    by_mean: Array,
+    by_logvar: Array,
+    stream: int,
+) -> None: ...
+def _simulated_reparameterize(
+    mean: Array,
+    logvar: Array,
+    seed: int,
+    index: int,
+    z: Array,
+    kl: Array,
+    parts: Array,
+    blocks: int,
+) -> None:
+    """For tests: the kernels of `cuda_reparameterize` in plain loops, on the CPU."""
+
+def _simulated_reparameterize_backward(
+    grad_z: Array | None,
+    grad_kl: Array | None,
+    mean: Array,
+    logvar: Array,
+    seed: int,
+    index: int,
+    by_mean: Array,
+    by_logvar: Array,
+    blocks: int,
+) -> None: ...
 def normals(
     seeds: Array,
     indices: Array,

@@ -59,6 +59,26 @@ def test_every_row_has_its_own(core: Any, rng: np.random.Generator) -> None:
         assert np.array_equal(out[row], expected(seeds[row], indices[row], first[row], 9))
 
 
+@pytest.mark.parametrize("draws", [1, 2, 9, 128])
+def test_rows_of_a_gpu_followed_on_the_host(
+    core: Any, rng: np.random.Generator, draws: int
+) -> None:
+    """Odd and even first draws, seeds of 63 bits, the last index and the last draw."""
+    seeds, indices = rng.integers(2**63, size=17), rng.integers(2**32, size=17)
+    first = rng.integers(2**33 - draws, size=17)
+    indices[3], first[:3] = 2**32 - 1, [0, 1, 2**33 - draws]
+    expected_rows, around = np.zeros((17, draws), np.float32), np.full((19, draws), -1, np.float32)
+    core.uniforms(seeds, indices, first, expected_rows)
+    core._simulated_row_uniforms(seeds, indices, first, around[1:18])
+    assert np.array_equal(around[1:18], expected_rows)
+    assert (around[[0, 18]] == -1).all()
+
+
+def test_a_gpu_s_rows_are_on_a_gpu(core: Any) -> None:
+    with pytest.raises(ValueError, match="seeds must be on the GPU"):
+        core.cuda_row_uniforms(*np.zeros((3, 2), np.int64), np.zeros((2, 3), np.float32), 0)
+
+
 @pytest.mark.parametrize(
     ("index", "draw", "value"),
     [(600802, 1, 0), (3409490, 2, 0), (253230, 5, 0), (3154904, 0, 1 - 2**-24)],
