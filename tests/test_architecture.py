@@ -37,8 +37,8 @@ LAYERS = [
     {"training", "exporting", "testing", "explaining", "causality", "metrics"},
     {"models"},
     {
-        "nn", "heads", "sampling", "session", "reference", "compiled", "arguments", "data", "files",
-        "runtime", "conditions", "likelihood", "pixels", "rasters", "watching",
+        "nn", "heads", "sampling", "session", "reference", "compiled", "engines", "arguments",
+        "data", "files", "runtime", "conditions", "likelihood", "pixels", "rasters", "watching",
     },
     {"ops", "program", "random"},
     {"_extension", "threefry"},

@@ -17,6 +17,7 @@ import pytest
 import torch
 
 from genfast import explain
+from genfast.engines import CudaEngine
 from genfast.heads import Categorical
 from genfast.models import SequenceModel
 from genfast.session import Session
@@ -109,8 +110,9 @@ def test_unknown_backend(backend: str) -> None:
         model_of().sample(1, 1, backend=backend)
 
 
+@pytest.mark.skipif(CudaEngine.refusal(0) is None, reason="a GPU serves")
 def test_cuda_is_refused_and_never_replaced() -> None:
-    with pytest.raises(ValueError, match="backend 'cuda' does not draw sequences"):
+    with pytest.raises(ValueError, match="backend 'cuda' cannot serve: "):
         model_of().sample(1, 1, backend="cuda")
 
 

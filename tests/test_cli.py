@@ -27,6 +27,7 @@ def test_info_says_what_was_built_and_what_runs(capsys: pytest.CaptureFixture[st
     assert lines["used here"].startswith(f"{core.default_isa()} (")
     assert ("not built" in lines["CUDA"]) == (not core.build_info()["cuda"])
     assert "GPUs" in lines
+    assert "drawing on a GPU" in lines
     assert lines["threads"].startswith(f"{torch.get_num_threads()} ")
     assert f"torch {torch.__version__}, numpy {np.__version__}" in said
     assert f"safetensors {version('safetensors')}, " in said

@@ -190,8 +190,19 @@ def test_out_of_range(name: str, call: Callable[[], object]) -> None:
 
 
 @pytest.mark.cuda
-@pytest.mark.skipif(not core.cuda_devices(), reason="no GPU, or built without CUDA")
 @pytest.mark.parametrize(("n", "draws", "first"), [(1, 1, 1), (17, 129, 5), (70_000, 1, 0)])
 def test_cuda_equals_reference(n: int, draws: int, first: int) -> None:
     drawn = random.uniforms(8, n, draws, first=first, backend="cuda", device="cuda")
     assert drawn.cpu().equal(random.uniforms(8, n, draws, first=first, backend="reference"))
+
+
+@pytest.mark.cuda
+@pytest.mark.skipif(not core.cuda_devices(), reason="no GPU, or built without CUDA")
+@pytest.mark.parametrize(("n", "draws"), [(1, 1), (17, 129), (70_000, 3)])
+def test_cuda_rows_of_their_own(n: int, draws: int) -> None:
+    generator = torch.Generator().manual_seed(n)
+    rows = [torch.randint(0, 2**32, (n,), generator=generator) for _ in range(3)]
+    cut = {"index": rows[1], "first": rows[2]}
+    drawn = random.uniforms(rows[0] << 30, n, draws, **cut, backend="cuda", device="cuda")
+    expected = random.uniforms(rows[0] << 30, n, draws, **cut, backend="reference")
+    assert drawn.cpu().equal(expected)

@@ -13,6 +13,7 @@ from genfast._extension import core
 from genfast.compiled import Compiled, compiled
 from genfast.heads import Categorical, DrawOptions
 from genfast.models import SequenceModel
+from genfast.random import fill_uniforms
 from genfast.sampling import Request, sample
 from genfast.session import Session
 from genfast.testing import Sites, check_draws, check_scores, joined, replay, replay_drawn
@@ -90,7 +91,7 @@ def plant(monkeypatch: Any, model: SequenceModel, other: SequenceModel) -> None:
     """Makes the compiled backend draw from the weights of `other`."""
     kept = compiled(other)
     monkeypatch.setitem(
-        compiled_module._KEPT, model, Compiled(kept.program, kept.executor, compiled(model).key)
+        compiled_module._KEPT, model, (Compiled(kept.program, kept.executor, compiled(model).key),)
     )
 
 
@@ -114,22 +115,13 @@ def test_draws_alone_find_wrong_weights(monkeypatch: Any, options: str) -> None:
 
 
 def test_draws_of_other_uniforms_are_found(monkeypatch: Any) -> None:
-    fill = core.uniforms
-    monkeypatch.setattr("genfast.session.core", _Shifted(fill))
+    """Those of the next draw."""
+    monkeypatch.setattr(
+        "genfast.session.fill_uniforms",
+        lambda seeds, indices, first, out: fill_uniforms(seeds, indices, first + 1, out),
+    )
     with pytest.raises(AssertionError, match="drew class"):
         replay(model_of(), whole=False)
-
-
-class _Shifted:
-    """A core whose uniforms are those of the next draw."""
-
-    Session = core.Session
-
-    def __init__(self, fill: Any) -> None:
-        self._fill = fill
-
-    def uniforms(self, seed: Any, index: Any, first: Any, out: Any) -> None:
-        self._fill(seed, index, first + 1, out)
 
 
 @pytest.mark.parametrize(

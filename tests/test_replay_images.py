@@ -95,7 +95,7 @@ def plant(monkeypatch: Any, model: PixelCNN, other: PixelCNN) -> None:
     """Makes the compiled backend draw from the weights of `other`."""
     kept = compiled(other)
     monkeypatch.setitem(
-        compiled_module._KEPT, model, Compiled(kept.program, kept.executor, compiled(model).key)
+        compiled_module._KEPT, model, (Compiled(kept.program, kept.executor, compiled(model).key),)
     )
 
 

@@ -101,7 +101,7 @@ def test_one_wrong_weight_is_found(monkeypatch: Any, name: str) -> None:
     other.network.blocks[0].vertical.weight.data[3, 1, 2, 2] += 0.05
     kept = compiled(other)
     monkeypatch.setitem(
-        compiled_module._KEPT, model, Compiled(kept.program, kept.executor, compiled(model).key)
+        compiled_module._KEPT, model, (Compiled(kept.program, kept.executor, compiled(model).key),)
     )
     with pytest.raises(AssertionError, match=r"replay: row \d, y \d, x \d, channel \d: score"):
         replay_images(model, N, whole=False, **OPTIONS[name])

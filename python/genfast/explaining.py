@@ -12,7 +12,8 @@ from typing import Any
 import torch
 
 from genfast._extension import core
-from genfast.compiled import choose_backend
+from genfast.compiled import Compiled, find_backend
+from genfast.engines import CudaEngine
 from genfast.program import Look, Mat, Program, Sum
 from genfast.program.cost import multiply_adds
 from genfast.program.instructions import PHASES, Instruction
@@ -28,16 +29,21 @@ class Explanation:
     """What `explain` found; printing it gives a few lines.
 
     Args:
-        backend: "cpu" or "reference": what `backend="auto"` uses.
-        reason: Why.
-        weights: What the compiled weights were made from, where that is not float32 on the CPU.
-        isa: Instruction set of the kernels; "" for the reference, as the rest is 0.
+        backend: "cpu", "cuda" or "reference": what draws.
+        reason: Why; on the CPU from a model on a GPU, also why not there.
+        weights: What the compiled weights were made from, where that is not what they are: float32
+            on the CPU, or the precision of the GPU's on that GPU.
+        isa: Instruction set of the kernels; "" on a GPU and for the reference, as the rest is 0.
         threads: Threads that a draw uses now.
         site_bytes: Bytes of weights read for one site, however many samples share them.
         multiply_adds: Multiply-adds of one site of one sample.
         floor: Seconds that one site of one sample takes at least on this machine: the larger of
-            multiply-adds over their measured peak and bytes over the measured bandwidth.
+            multiply-adds over their measured peak and bytes over the measured bandwidth. 0 on a
+            GPU, where neither is measured yet.
         program: The program as it runs.
+        precision: Of the weights of products on a GPU: "float32" or "bfloat16".
+        plan: What runs where on a GPU: blocks of a machine, barriers of a tick (a site, or one of
+            each row of an image in flight), bytes on the chip, and a line a step.
     """
 
     backend: str
@@ -49,6 +55,8 @@ class Explanation:
     multiply_adds: int = 0
     floor: float = 0.0
     program: Program | None = None
+    precision: str = ""
+    plan: str = ""
 
     def __str__(self) -> str:
         lines = [f"backend      {self.backend}: {self.reason}"]
@@ -56,29 +64,40 @@ class Explanation:
             lines.append(f"weights      {self.weights}")
         if self.program is not None:
             site, sample = ("site", "row") if self.program.shape is None else ("pixel", "image")
+            kernels = f"{self.isa}, {self.threads} threads"
+            floor = f"{1e6 * self.floor:.2f} us a {site} of one {sample}, just measured"
+            if self.backend == "cuda":
+                kernels = f"products of {self.precision} weights, summed in float32"
+                floor = "not measured on a GPU yet"
             lines += [
-                f"kernels      {self.isa}, {self.threads} threads",
+                f"kernels      {kernels}",
                 f"{f'a {site}':<13}{self.site_bytes:,} bytes, {self.multiply_adds:,} multiply-adds",
                 *_phases(self.program),
-                f"floor        {1e6 * self.floor:.2f} us a {site} of one {sample}, just measured",
+                f"floor        {floor}",
+                *self.plan.splitlines(),
             ]
         return "\n".join(lines)
 
 
-def explain(model: Any) -> Explanation:
-    """Says how `model` is drawn from with `backend="auto"`.
+def explain(model: Any, backend: str = "auto") -> Explanation:
+    """Says how `model` is drawn from.
 
-    Takes about a tenth of a second: the floor is measured.
+    Takes about a tenth of a second on the CPU: the floor is measured.
 
     Args:
         model: A model with `forward` and `program`.
+        backend: As for `sample`.
 
     Raises:
+        ValueError: The backend that is named cannot serve, with the reason.
         FloatingPointError: A weight is not finite, named.
     """
-    served, reason = choose_backend(model, "auto")
+    choice = find_backend(model, backend)
+    served, reason = choice.served, choice.reason
     if served is None:
         return Explanation("reference", reason)
+    if isinstance(served.engine, CudaEngine):
+        return _explain_cuda(model, served, reason)
     threads, num_bytes = torch.get_num_threads(), site_bytes(served.program)
     adds, isa = served.program.multiply_adds, served.executor.isa
     peak = core.fma_peak(isa, threads, _SECONDS)
@@ -86,7 +105,7 @@ def explain(model: Any) -> Explanation:
     return Explanation(
         backend="cpu",
         reason=reason,
-        weights=_copied(model),
+        weights=_copied(model, "float32", "cpu"),
         isa=isa,
         threads=threads,
         site_bytes=num_bytes,
@@ -96,26 +115,43 @@ def explain(model: Any) -> Explanation:
     )
 
 
-def site_bytes(program: Program) -> int:
+def _explain_cuda(model: Any, served: Compiled, reason: str) -> Explanation:
+    """Of a batch of one row; with others only the rows that a machine draws at once differ."""
+    assert isinstance(served.engine, CudaEngine)
+    precision, device = served.engine.precision, f"cuda:{served.engine.number}"
+    return Explanation(
+        backend="cuda",
+        reason=f"{reason}; on {device}",
+        weights=_copied(model, precision, device),
+        site_bytes=site_bytes(served.program, 2 if precision == "bfloat16" else 4),
+        multiply_adds=served.program.multiply_adds,
+        program=served.program,
+        precision=precision,
+        plan=str(served.executor.plan(1)["listing"]),
+    )
+
+
+def site_bytes(program: Program, item: int = 4) -> int:
     """Bytes of weights that one site reads: every matrix and bias, one row of every table.
 
-    The row phase of a raster reads its own once for all columns.
+    The row phase of a raster reads its own once for all columns. A weight of a matrix has `item`
+    bytes, all others have 4.
     """
     columns = 1 if program.shape is None else program.shape[1]
     total = {"start": 0, "row": 0, "site": 0}
     for instruction, phase in zip(program.instructions, program.phases, strict=True):
-        total[phase] += _read(instruction)
+        total[phase] += _read(instruction, item)
     return total["site"] + -(-total["row"] // columns)
 
 
-def _read(instruction: Instruction) -> int:
+def _read(instruction: Instruction, item: int) -> int:
     """Bytes of weights that an instruction reads when it runs."""
     if not isinstance(instruction, Sum):
         return 0
     total = 0 if instruction.bias is None else instruction.bias.nbytes
     for term in instruction.terms:
         if isinstance(term, Mat):
-            total += term.weight.nbytes
+            total += item * term.weight.size
         elif isinstance(term, Look):
             total += term.table[0].nbytes
     return total
@@ -136,8 +172,8 @@ def _phases(program: Program) -> list[str]:
     return [f"phases       {', '.join(parts)} instructions, and their shares of multiply-adds"]
 
 
-def _copied(model: Any) -> str:
-    """Names other dtypes and devices that weights were copied from."""
+def _copied(model: Any, precision: str, device: str) -> str:
+    """Names other dtypes and devices that weights of this precision, there, were copied from."""
     kinds = {f"{str(p.dtype).removeprefix('torch.')} on {p.device}" for p in model.parameters()}
-    others = sorted(kinds - {"float32 on cpu"})
-    return f"float32 copies of {', '.join(others)}" if others else ""
+    others = sorted(kinds - {f"{precision} on {device}"})
+    return f"{precision} copies of {', '.join(others)}" if others else ""

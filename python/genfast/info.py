@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from genfast._extension import core
+from genfast.engines import CudaEngine
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,7 @@ def lines() -> list[str]:
         f"used here: {core.default_isa()} ({_why()})",
         _cuda(build),
         _gpus(),
+        _drawing(),
         f"torch {torch.__version__}, numpy {np.__version__}, Python {platform.python_version()}",
         f"threads: {torch.get_num_threads()} (torch.get_num_threads()), "
         f"{os.cpu_count()} processors, {platform.machine()}, {platform.system()}",
@@ -66,6 +68,14 @@ def _gpus() -> str:
         torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())
     ]
     return f"GPUs: {', '.join(found) if found else 'none found'}"
+
+
+def _drawing() -> str:
+    """Whether models are drawn from on the GPUs that torch sees, the only ones they can be on."""
+    refusals = [CudaEngine.refusal(number) for number in range(max(1, torch.cuda.device_count()))]
+    usable = [f"cuda:{number}" for number, refusal in enumerate(refusals) if refusal is None]
+    reasons = dict.fromkeys(refusal for refusal in refusals if refusal is not None)
+    return f"drawing on a GPU: {'; '.join([', '.join(usable) or 'no', *reasons])}"
 
 
 def _versions(*names: str) -> str:

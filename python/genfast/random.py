@@ -26,6 +26,7 @@ __all__ = [
     "INDEX_LIMIT",
     "SEED_LIMIT",
     "TAGS",
+    "fill_uniforms",
     "fold",
     "normals",
     "normals_reference",
@@ -99,7 +100,7 @@ def uniforms(
     firsts = _rows("uniforms: first", first, n, DRAW_LIMIT - draws + 1)
     device = torch.device(device)
     one_key = not any(isinstance(x, Tensor) for x in (seed, index, first))
-    chosen = _choose(backend, device, one_key)
+    chosen = _choose(backend, device)
     if chosen == "reference":
         return uniforms_reference(seeds.to(device), indices.to(device), firsts.to(device), draws)
     out = torch.empty(n, draws, dtype=torch.float32, device=device)
@@ -108,9 +109,21 @@ def uniforms(
     if chosen == "cpu":
         core.uniforms(seeds, indices, firsts, out)
     else:
-        stream = torch.cuda.current_stream(device).cuda_stream
-        core.cuda_uniforms(int(seeds[0]), int(indices[0]), int(firsts[0]), out, stream)
+        _fill_on_gpu(seeds, indices, firsts, one_key, out)
     return out
+
+
+def _fill_on_gpu(
+    seeds: Tensor, indices: Tensor, firsts: Tensor, one_key: bool, out: Tensor
+) -> None:
+    """Draws into `out` on its GPU; rows of one key are counted there, others are sent."""
+    stream = torch.cuda.current_stream(out.device).cuda_stream
+    with torch.cuda.device(out.device):
+        if one_key:
+            core.cuda_uniforms(int(seeds[0]), int(indices[0]), int(firsts[0]), out, stream)
+        else:
+            keys = [x.to(out.device) for x in (seeds, indices, firsts)]
+            core.cuda_row_uniforms(keys[0], keys[1], keys[2], out, stream)
 
 
 def uniforms_reference(
@@ -125,6 +138,28 @@ def uniforms_reference(
     word0, word1 = threefry2x32(seeds & WORD, seeds >> 32, indices, draw >> 1)
     word = torch.where(draw & 1 == 0, word0, word1)
     return (word >> 8).to(torch.float32) * 2.0**-24
+
+
+def fill_uniforms(
+    seeds: Int64[Tensor, " n"],
+    indices: Int64[Tensor, " n"],
+    first: Int64[Tensor, " n"],
+    out: Float[Tensor, "n draws"],
+) -> None:
+    """The draws `first ..` of rows, written into an array that may lie on a GPU.
+
+    Args:
+        seeds: int64 (N,) on the CPU, in range, as `indices` and `first` are.
+        indices: int64 (N,), index of each row.
+        first: int64 (N,), number of the draw in column 0.
+        out: float32 (N, draws), C-contiguous.
+    """
+    if out.device.type == "cpu":
+        core.uniforms(seeds, indices, first, out)
+        return
+    rows = [row.to(out.device) for row in (seeds, indices, first)]
+    stream = torch.cuda.current_stream(out.device).cuda_stream
+    core.cuda_row_uniforms(rows[0], rows[1], rows[2], out, stream)
 
 
 def normals(
@@ -300,7 +335,7 @@ def _integer(name: str, value: int, limit: int) -> int:
     return number
 
 
-def _choose(backend: str, device: torch.device, one_key: bool) -> str:
+def _choose(backend: str, device: torch.device) -> str:
     """The backend that serves `device`, or ValueError with the reason why a named one does not."""
     if backend not in ("auto", "cpu", "cuda", "reference"):
         raise ValueError(f"uniforms: backend must be auto, cpu, cuda or reference, got {backend!r}")
@@ -310,7 +345,7 @@ def _choose(backend: str, device: torch.device, one_key: bool) -> str:
         raise ValueError(
             f"uniforms: backend {backend!r} fills {backend} tensors, got device {device}"
         )
-    refusal = _refusal(device, one_key)
+    refusal = _refusal(device)
     if refusal is None:
         return device.type
     if backend == "auto":
@@ -327,10 +362,10 @@ def _choose_normals(backend: str, device: torch.device) -> str:
     return "cpu" if backend != "reference" and device.type == "cpu" else "reference"
 
 
-def _refusal(device: torch.device, one_key: bool) -> str | None:
+def _refusal(device: torch.device) -> str | None:
     """Why no compiled kernel serves `device`; None where one does."""
     if device.type == "cpu":
         return None
     if device.type != "cuda" or not core.build_info()["cuda"]:
         return f"was not built for {device.type}"
-    return None if one_key else "takes one seed, index and first for all rows"
+    return None

@@ -9,12 +9,12 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
-from genfast._extension import core
 from genfast.arguments import RowOptions, check_count
 from genfast.compiled import Compiled, choose_backend
 from genfast.conditions import Conditions, check_conditions
 from genfast.heads import Categorical
 from genfast.pixels import Layout, check_images, checked_given
+from genfast.random import fill_uniforms
 from genfast.reference import draw_pixels
 
 __all__ = ["RasterRequest", "backend_scores", "sample"]
@@ -39,7 +39,7 @@ class RasterRequest:
         temperature: Divides the scores; 0 draws the best level, the lowest of equals.
         top_k: Keeps the k best levels; None or 0 for off.
         top_p: Keeps the best levels up to this mass; None or 1 for off.
-        backend: "auto", "cpu" or "reference".
+        backend: "auto", "cpu", "cuda" or "reference".
     """
 
     seed: int | Tensor | None = None
@@ -120,7 +120,8 @@ def sample(model: Any, n: int, request: RasterRequest) -> Int64[Tensor, "n c h w
     served, _ = choose_backend(model, request.backend)
     if served is None:
         _check_weights(model)
-    values = torch.empty(n, layout.sites, layout.channels, dtype=torch.int64)
+    device = next(model.parameters()).device
+    values = torch.empty(n, layout.sites, layout.channels, dtype=torch.int64, device=device)
     together = _together(served, layout, n)
     for first in range(0, n, together):
         rows = slice(first, min(first + together, n))
@@ -130,7 +131,7 @@ def sample(model: Any, n: int, request: RasterRequest) -> Int64[Tensor, "n c h w
             if first == 0:
                 raise
             raise FloatingPointError(f"{error}, rows counted from {first}") from error
-    return layout.to_images(values).to(next(model.parameters()).device)
+    return layout.to_images(values)
 
 
 def backend_scores(
@@ -144,8 +145,8 @@ def backend_scores(
         request: Its conditions and backend count.
 
     Returns:
-        float32 (N, sites, D, P) and "cpu"; or None and "reference", which has no others than
-        `forward`'s.
+        float32 (N, sites, D, P) on the CPU and "cpu" or "cuda"; or None and "reference", which has
+        no others than `forward`'s.
 
     Raises:
         ValueError: As for `sample`.
@@ -155,62 +156,66 @@ def backend_scores(
     served, _ = choose_backend(model, request.backend)
     if served is None:
         return None, "reference"
-    scores = torch.empty(n, layout.sites, layout.parts, model.head.parameters)
+    shape = (n, layout.sites, layout.parts, model.head.parameters)
+    scores = torch.empty(shape, device=served.engine.device)
     rows = _Rows(
         RowOptions.of("backend_scores", n, seed=0),
         request.conditions("backend_scores", model, n),
         layout.to_sites(images.cpu()),
     )
     _draw_compiled(served, layout, rows, scores)
-    return scores, "cpu"
+    return scores.cpu(), served.engine.backend
 
 
 def _draw(model: Any, served: Compiled | None, layout: Layout, rows: _Rows) -> Tensor:
     """int64 (N, sites, C)."""
     if served is not None:
         return _draw_compiled(served, layout, rows)
-    uniforms = _uniforms(layout, rows.options)
+    uniforms = _uniforms(layout, rows.options, torch.device("cpu"))
     return draw_pixels(model, uniforms, rows.forced, rows.options.draw, rows.conditions)
 
 
 def _draw_compiled(
     served: Compiled, layout: Layout, rows: _Rows, scores: Tensor | None = None
 ) -> Tensor:
-    """int64 (N, sites, C), by one session for all sites."""
-    n = len(rows.options.seed)
-    session = core.Session(served.executor, n)
+    """int64 (N, sites, C) on the engine's device, by one session for all sites."""
+    n, engine = len(rows.options.seed), served.engine
+    session = served.session(n)
     session.options(*rows.options.draw)
-    values = torch.empty(n, layout.sites, layout.channels, dtype=torch.int64)
+    shape = (n, layout.sites, layout.channels)
+    values = torch.empty(shape, dtype=torch.int64, device=engine.device)
     session.bind(
-        uniforms=_uniforms(layout, rows.options),
+        uniforms=_uniforms(layout, rows.options, engine.device),
         values=values,
-        forced=rows.forced,
+        forced=None if rows.forced is None else rows.forced.to(engine.device),
         scores=scores,
         **_give(served, layout, rows.conditions, session),
     )
-    session.advance(0, layout.sites, torch.get_num_threads())
+    engine.advance(session, 0, layout.sites)
     return values
 
 
 def _give(served: Compiled, layout: Layout, conditions: Conditions, session: Any) -> dict[str, Any]:
     """Gives the session what is known from the start; what is known row by row is bound."""
     numbers = {buffer.name: number for number, buffer in enumerate(served.program.buffers)}
-    arguments = conditions.to(torch.device("cpu"), torch.float32).arguments
+    arguments = conditions.to(served.engine.device, torch.float32).arguments
     by_site: dict[int, Tensor] = {}
     for given in served.program.inputs:
         number, value = numbers[given.target.name], arguments[given.target.name].detach()
         if given.phase == "start":
-            session.input(number, value.contiguous())
+            session.input(number, value.cpu().contiguous())
         else:
             by_site[number] = layout.to_sites(value)
     return {"inputs": by_site} if by_site else {}
 
 
-def _uniforms(layout: Layout, options: RowOptions) -> Float[Tensor, "n sites draws"]:
+def _uniforms(
+    layout: Layout, options: RowOptions, device: torch.device
+) -> Float[Tensor, "n sites draws"]:
     """Those of site t are the draws t*d .. t*d + d - 1 of its image."""
     n = len(options.seed)
-    uniforms = torch.empty(n, layout.sites * layout.uniforms)
-    core.uniforms(options.seed, options.index, torch.zeros(n, dtype=torch.int64), uniforms)
+    uniforms = torch.empty(n, layout.sites * layout.uniforms, device=device)
+    fill_uniforms(options.seed, options.index, torch.zeros(n, dtype=torch.int64), uniforms)
     return uniforms.view(n, layout.sites, layout.uniforms)
 
 
@@ -220,8 +225,7 @@ def _together(served: Compiled | None, layout: Layout, n: int) -> int:
         return _FEWEST
     # Uniforms, values, forced levels, and what the kernels keep of an image.
     arrays = layout.sites * (4 * layout.uniforms + 16 * layout.channels)
-    scratch = core.Session(served.executor, _FEWEST).scratch_bytes // _FEWEST
-    return max(_FEWEST, _BYTES // (arrays + scratch))
+    return max(_FEWEST, _BYTES // (arrays + served.engine.scratch_bytes(served.executor)))
 
 
 def _check_bends(head: Any, options: RowOptions) -> None:

@@ -57,7 +57,7 @@ class Request:
         top_p: Keeps the best classes up to this mass; None or 1 for off.
         prompt: int64 (N, P) on the model's device, what each row begins with; P = 0 is no prompt.
         prompt_lengths: int64 (N,), symbols of each row of `prompt` that count; all when None.
-        backend: "auto", "cpu" or "reference".
+        backend: "auto", "cpu", "cuda" or "reference".
     """
 
     seed: int | Tensor | None = None
@@ -108,18 +108,18 @@ def sample(
     seed = resolve_seed(request.seed)
     options = _row_options("sample", request, seed, n)
     prompt, starts = _prompt("sample", model, n, request)
-    values = torch.full((n, length), pad, dtype=torch.int64)
-    lengths, total = torch.full((n,), length), torch.zeros(n, dtype=torch.float64)
+    device = next(model.parameters()).device
+    values = torch.full((n, length), pad, dtype=torch.int64, device=device)
+    lengths = torch.full((n,), length, device=device)
+    total = torch.zeros(n, dtype=torch.float64, device=device)
     if values.numel() == 0:
         choose_backend(model, request.backend)
     else:
         chunk = min(length, _CHUNK if stop is None else _STOPPING_CHUNK)
         session = _session(model, options, request.backend, log_prob=log_prob, chunk=chunk)
         _run_prompt(session, prompt, starts)
-        _draw(session, values, lengths, stops, total)
-    device = next(model.parameters()).device
-    nats = total.float().to(device) if log_prob else None
-    return Sample(values.to(device), lengths.to(device), seed, nats)
+        _draw(session, values, lengths, stops.to(device), total)
+    return Sample(values, lengths, seed, total.float() if log_prob else None)
 
 
 def stream(model: Any, n: int, request: Request) -> Iterator[Int64[Tensor, " n"]]:
@@ -143,20 +143,19 @@ def stream(model: Any, n: int, request: Request) -> Iterator[Int64[Tensor, " n"]
     options = _row_options("stream", request, seed, n)
     prompt, starts = _prompt("stream", model, n, request)
     session = _session(model, options, request.backend, log_prob=False, chunk=_CHUNK)
-    device = next(model.parameters()).device
     _run_prompt(session, prompt, starts)
-    return _sites(session, device)
+    return _sites(session)
 
 
-def _sites(session: Session, device: torch.device) -> Iterator[Int64[Tensor, " n"]]:
+def _sites(session: Session) -> Iterator[Int64[Tensor, " n"]]:
     while True:
-        yield session.advance(1)[:, 0].to(device)
+        yield session.advance(1)[:, 0]
 
 
 def _draw(session: Session, values: Tensor, lengths: Tensor, stops: Tensor, total: Tensor) -> None:
     """Fills `values` (N, T), `lengths` and `total` (N,) until every row has stopped."""
     length = values.shape[1]
-    going = torch.ones(len(values), dtype=torch.bool)
+    going = torch.ones_like(lengths, dtype=torch.bool)
     chunk = session.chunk
     for first in range(0, length, chunk):
         drawn = session.advance(min(chunk, length - first))

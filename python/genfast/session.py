@@ -9,9 +9,10 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
-from genfast._extension import core
 from genfast.arguments import RowOptions, check_count, check_rows, check_symbols, check_tokens
 from genfast.compiled import choose_backend
+from genfast.engines import CpuEngine, Engine
+from genfast.random import fill_uniforms
 from genfast.reference import ReferenceSession
 
 __all__ = ["Session", "SessionState"]
@@ -23,7 +24,7 @@ _CPU = torch.device("cpu")
 class SessionState:
     """A copy of where a session stands; `Session.restore` takes it back."""
 
-    engine: Any
+    core: Any
     positions: Tensor
     options: RowOptions
 
@@ -42,7 +43,7 @@ class Session:
         temperature: One for all, or float (N,); 0 draws the best class.
         top_k: One for all, or int64 (N,); None or 0 for off.
         top_p: One for all, or float (N,); None or 1 for off.
-        backend: "auto", "cpu" or "reference".
+        backend: "auto", "cpu", "cuda" or "reference".
         log_prob: Whether `log_probs` is filled: log-probability of every symbol under the model.
         scores: Whether `scores` is filled: parameters of every site.
         chunk: Sites whose uniforms lie in memory.
@@ -81,11 +82,14 @@ class Session:
         )
         self._head, self._wants = model.head, (scores, log_prob)
         served, _ = choose_backend(model, backend)
-        self._engine: Any
-        self._engine = core.Session(served.executor, n) if served else ReferenceSession(model, n)
-        #: "cpu" or "reference".
-        self.backend = "cpu" if served else "reference"
-        # Position of the engine at which each row began.
+        # The reference's arrays lie on the CPU.
+        self._engine: Engine = served.engine if served else CpuEngine()
+        self._core: Any = served.session(n) if served else ReferenceSession(model, n)
+        #: "cpu", "cuda" or "reference".
+        self.backend = served.engine.backend if served else "reference"
+        #: Where results are given: the device that the model was on.
+        self.device = next(model.parameters()).device
+        # Position of the core at which each row began.
         self._begun = torch.zeros(n, dtype=torch.int64)
         #: float32 (N, count) and (N, count, classes) of the last `advance`; None unless asked for.
         self.log_probs: Float[Tensor, "n count"] | None = None
@@ -105,7 +109,7 @@ class Session:
     @property
     def positions(self) -> Int64[Tensor, " n"]:
         """Sites finished, of every row since its own start."""
-        return int(self._engine.position) - self._begun
+        return int(self._core.position) - self._begun
 
     def advance(self, count: int, forced: Tensor | None = None) -> Int64[Tensor, "n count"]:
         """Draws `count` sites.
@@ -117,7 +121,7 @@ class Session:
             forced: int64 (N, count) on the CPU, symbols to take in place of a draw, -1 to draw.
 
         Returns:
-            The symbols, forced ones included.
+            The symbols, forced ones included, on the device that the model was on.
 
         Raises:
             ValueError: `forced` has a wrong dtype, shape or symbol.
@@ -128,7 +132,7 @@ class Session:
         if forced is not None:
             self._check_forced(forced, count)
         results = {
-            name: array.new_empty(self.batch, count, array.shape[2])
+            name: array.new_empty(self.batch, count, array.shape[2], device=self.device)
             for name, array in self._arrays.items()
         }
         done = 0
@@ -137,7 +141,7 @@ class Session:
             sites = min(self.chunk - column, count - done)
             here, there = slice(column, column + sites), slice(done, done + sites)
             self._forced[:, here, 0] = -1 if forced is None else forced[:, there]
-            self._engine.advance(column, sites, torch.get_num_threads())
+            self._engine.advance(self._core, column, sites)
             for name, result in results.items():
                 result[:, there] = self._arrays[name][:, here]
             done += sites
@@ -158,24 +162,24 @@ class Session:
         if options:
             changed = RowOptions.of("reset", len(rows), **({"seed": 0} | options))
             self._options.put(rows, changed, set(options))
-            self._engine.options(*self._options.draw)
+            self._core.options(*self._options.draw)
         if len(rows) > 0:
-            self._engine.reset(rows)
-        self._begun[rows] = self._engine.position
+            self._core.reset(rows)
+        self._begun[rows] = self._core.position
         self._filled = -1
 
     def select(self, rows: Tensor) -> None:
         """Keeps these rows, int64 (M,), in this order; a row may be repeated."""
         rows = check_rows("select: rows", rows, self.batch)
         check_count("select: number of rows", len(rows), 1)
-        self._engine.select(rows)
+        self._core.select(rows)
         self._options, self._begun = self._options.select(rows), self._begun[rows]
         self._bind()
 
     def state(self) -> SessionState:
         """A copy of where the session stands, and of its options."""
         every = torch.arange(self.batch)
-        return SessionState(self._engine.state(), self.positions, self._options.select(every))
+        return SessionState(self._core.state(), self.positions, self._options.select(every))
 
     def restore(self, state: SessionState) -> None:
         """Goes back to a `state` of this session, or of one of the same model and batch."""
@@ -183,37 +187,37 @@ class Session:
             raise ValueError(
                 f"restore: state must have {self.batch} rows, got {len(state.positions)}"
             )
-        self._engine.restore(state.engine)
+        self._core.restore(state.core)
         self._options = state.options.select(torch.arange(self.batch))
-        self._engine.options(*self._options.draw)
-        self._begun = self._engine.position - state.positions
+        self._core.options(*self._options.draw)
+        self._begun = self._core.position - state.positions
         self._filled = -1
 
     def _bind(self) -> None:
-        """Makes the chunk's arrays and gives them to the engine."""
-        n, chunk, draws = self.batch, self.chunk, self._head.draws
+        """Makes the chunk's arrays, where the engine wants them, and gives them to the core."""
+        head, device, sites = self._head, self._engine.device, (self.batch, self.chunk)
         scores, log_prob = self._wants
-        self._uniforms = torch.empty(n, chunk, draws)
-        self._forced = torch.full((n, chunk, draws), -1)
-        self._arrays = {"values": torch.empty(n, chunk, draws, dtype=torch.int64)}
+        self._uniforms = torch.empty(*sites, head.draws, device=device)
+        self._forced = torch.full((*sites, head.draws), -1, device=device)
+        self._arrays = {"values": torch.empty_like(self._forced)}
         if scores:
-            self._arrays["scores"] = torch.empty(n, chunk, self._head.parameters)
+            self._arrays["scores"] = torch.empty(*sites, head.parameters, device=device)
         if log_prob:
-            self._arrays["log_probs"] = torch.empty(n, chunk, draws)
-        self._engine.options(*self._options.draw)
-        self._engine.bind(uniforms=self._uniforms, forced=self._forced, **self._arrays)
-        # Position of the engine at which column 0 stands, -1 when the uniforms are not made.
+            self._arrays["log_probs"] = torch.empty_like(self._uniforms)
+        self._core.options(*self._options.draw)
+        self._core.bind(uniforms=self._uniforms, forced=self._forced, **self._arrays)
+        # Position of the core at which column 0 stands, -1 when the uniforms are not made.
         self._filled = -1
 
     def _fill(self) -> int:
         """Makes uniforms when the chunk is used up; returns the column of the next site."""
-        column = int(self._engine.position) - self._filled
+        column = int(self._core.position) - self._filled
         if self._filled >= 0 and column < self.chunk:
             return column
         first = self.positions * self._head.draws
         uniforms = self._uniforms.view(self.batch, -1)
-        core.uniforms(self._options.seed, self._options.index, first, uniforms)
-        self._filled = int(self._engine.position)
+        fill_uniforms(self._options.seed, self._options.index, first, uniforms)
+        self._filled = int(self._core.position)
         return 0
 
     def _check_forced(self, forced: Tensor, count: int) -> None:

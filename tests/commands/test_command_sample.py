@@ -18,6 +18,7 @@ import genfast
 from genfast import cli
 from genfast.commands.texts import Writer, raw
 from genfast.data import Bytes
+from genfast.engines import CudaEngine
 
 Command = Callable[..., Any]
 
@@ -139,6 +140,11 @@ def test_each_symbol_is_written_at_once(characters: Path, monkeypatch: pytest.Mo
         (["--out", "/no/such/folder/file"], "/no/such/folder"),
         (["--backend", "gpu"], "--backend"),
         (["--backend", "onnx"], "config.json"),
+        pytest.param(
+            ["--backend", "cuda"],
+            "backend 'cuda' cannot serve: ",
+            marks=pytest.mark.skipif(CudaEngine.refusal(0) is None, reason="a GPU serves"),
+        ),
     ],
     ids=str,
 )

@@ -153,6 +153,7 @@ def test_samples_of_numbers_are_an_array(
         (["--top-k", 3], "top_k is no option for a model that draws in one pass, got 3"),
         (["--top-p", 0.5], "top_p is no option for a model that draws in one pass, got 0.5"),
         (["--backend", "cpu"], "backend must be auto, reference or onnx"),
+        (["--backend", "cuda"], "backend must be auto, reference or onnx"),
         (["--truncation", 0], "truncation must be above 0"),
         (["--length", 3], "length is no option for a model of latents, got 3"),
         (["--temperature", -1], "temperature must be finite and at least 0, got -1.0"),

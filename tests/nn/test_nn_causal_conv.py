@@ -9,10 +9,11 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor, nn
+from torch._subclasses import FakeTensorMode
 from torch.autograd import forward_ad
 
 from genfast import PixelCNN
-from genfast.nn import MaskedConv2d, VerticalConv2d, causal_mask
+from genfast.nn import MaskedConv2d, VerticalConv2d, causal_conv, causal_mask
 from genfast.nn.causal_conv import causal_conv2d
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -74,6 +75,14 @@ def test_where_the_plain_form_serves() -> None:
     assert not runs_operator(copy.deepcopy(layer).to("meta"), x.to("meta"))
     single = MaskedConv2d("B", 4, 4, 1, in_groups=(2, 2), out_groups=(2, 2))
     assert not runs_operator(single, torch.randn(1, 4, 3, 3))
+
+
+def test_a_gpu_takes_the_cropped_form(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tensors that say they are on a GPU: no device is needed to choose."""
+    monkeypatch.setattr(causal_conv, "_cropped", lambda *_: "cropped")
+    with FakeTensorMode():
+        x, weight = (torch.empty(1, 2, 3, 3, device="cuda") for _ in range(2))
+        assert causal_conv2d(x, weight, None, above=1, left=1) == "cropped"
 
 
 @IMPORTS

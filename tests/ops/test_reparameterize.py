@@ -254,7 +254,6 @@ def test_other_devices_take_the_reference() -> None:
 
 
 @pytest.mark.cuda
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
 def test_a_gpu_draws_the_same() -> None:
     given = leaves(5, 33)
     moved = [x.detach().cuda().requires_grad_() for x in given]

@@ -57,7 +57,7 @@ class Sample:
     """Labels to draw images of, in turn: 0,1,2; else all that the model knows."""
     out: Path | None = None
     """A file to write, in place of the terminal: text; else FILE.npy, or FILE.png for images."""
-    backend: Literal["auto", "cpu", "reference", "onnx"] = "auto"
+    backend: Literal["auto", "cpu", "cuda", "reference", "onnx"] = "auto"
     """What draws; onnx is ONNX Runtime and needs an exported folder."""
 
     def check(self) -> None:

@@ -44,10 +44,10 @@ def draw_in_one_pass(
         "temperature": options.temperature,
         "truncation": options.truncation,
     }
-    if options.backend == "cpu":
+    if options.backend in ("cpu", "cuda"):
         raise ValueError(
             "sample: backend must be auto, reference or onnx for a model that draws in one pass, "
-            "got cpu"
+            f"got {options.backend}"
         )
     if options.backend == "onnx":
         from genfast.runtime import Sampler

@@ -26,6 +26,9 @@ def masked_conv2d(
 ) -> Float[Tensor, "n out h w"]:
     """`masked_conv2d_reference`, compiled: float32 on the CPU, 0 outside the image.
 
+    There is none for a GPU: tensors there are refused, and the layers of `genfast.nn` crop the
+    kernel to its live rows and leave it to cuDNN.
+
     Taps that the mask kills everywhere cost nothing, forward or backward. Memory is channels_last
     inside: such an input is read as it is, another is copied, and the output is channels_last. The
     bits are the same for any number of threads, `torch.get_num_threads()` of them.

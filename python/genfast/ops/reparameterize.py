@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.autograd import forward_ad
 
-from genfast._extension import core
+from genfast.ops import reparameterize_kernels as kernels
 from genfast.random import INDEX_LIMIT, SEED_LIMIT, normals_of_rows
 
 __all__ = ["HIGHEST_LOGVAR", "LOWEST_LOGVAR", "reparameterize", "reparameterize_reference"]
@@ -32,9 +32,13 @@ def reparameterize(
     has the bits that it has in any batch, on any number of threads. Halves of one tensor of
     (N, 2 latent) are read in place.
 
-    `torch.compile` and `torch.export` see one operator, `genfast::reparameterize`. A gradient that
-    is itself differentiated, and tensors that are not on the CPU, take the plain formula. Under
-    transforms of `torch.func` and forward-mode derivatives it is refused.
+    On a GPU z and the gradients are meant to have the bits of a CPU with fused multiply-adds; the
+    kernels are followed on hosts by tests, and have not run on a GPU yet. float64 there, other
+    devices, and a gradient that is itself differentiated take the plain formula. So does a GPU
+    where genfast was built without CUDA, with a warning.
+
+    `torch.compile` and `torch.export` see one operator, `genfast::reparameterize`. Under transforms
+    of `torch.func` and forward-mode derivatives it is refused.
 
     Args:
         mean: (N, latent) of float32, bfloat16, float16 or float64; halves are computed in float32.
@@ -52,7 +56,8 @@ def reparameterize(
     Raises:
         ValueError: Shapes, dtypes or devices disagree, a number is out of range, or a transform is
             active.
-        FloatingPointError: On the CPU, a mean or log-variance is NaN or infinite: says which.
+        FloatingPointError: On the CPU, a mean or log-variance is NaN or infinite: says which. On
+            other devices nobody waits to know: the divergence of such a row is not finite.
 
     Example:
         >>> mean, logvar = torch.zeros(3, 4), torch.zeros(3, 4)
@@ -68,7 +73,7 @@ def reparameterize(
     draw: Any = _draw
     if not torch.compiler.is_compiling() and _unwatched(mean, logvar):
         wanted = torch.is_grad_enabled() and (mean.requires_grad or logvar.requires_grad)
-        draw = _Eager.apply if wanted else _run
+        draw = _Eager.apply if wanted else kernels.forward
     found: tuple[Tensor, Tensor] = draw(mean, logvar, seed, index)
     return found
 
@@ -133,28 +138,20 @@ def _unwatched(*tensors: Tensor | None) -> bool:
     )
 
 
-def _run(mean: Tensor, logvar: Tensor, seed: int, index: int) -> tuple[Tensor, Tensor]:
-    z, kl = _results(mean)
-    core.reparameterize(_rows(mean), _rows(logvar), seed, index, z, kl, torch.get_num_threads())
-    return z, kl
-
-
 def _run_plain(mean: Tensor, logvar: Tensor, seed: int, index: int) -> tuple[Tensor, Tensor]:
     return reparameterize_reference(mean, logvar, seed=seed, index=index)
 
 
+def _run_cuda(mean: Tensor, logvar: Tensor, seed: int, index: int) -> tuple[Tensor, Tensor]:
+    run = kernels.forward_cuda if kernels.serves_cuda(mean) else _run_plain
+    return run(mean, logvar, seed, index)
+
+
 def _run_fake(mean: Tensor, logvar: Tensor, seed: int, index: int) -> tuple[Tensor, Tensor]:
-    return _results(mean)
+    return kernels.results_like(mean)
 
 
-def _results(mean: Tensor) -> tuple[Tensor, Tensor]:
-    """Memory for z and the divergence."""
-    divergence = torch.float64 if mean.dtype == torch.float64 else torch.float32
-    kl = torch.empty(mean.shape[0], dtype=divergence, device=mean.device)
-    return torch.empty_like(mean, memory_format=torch.contiguous_format), kl
-
-
-def _run_backward(
+def _run_backward_cuda(
     grad_z: Tensor | None,
     grad_kl: Tensor | None,
     mean: Tensor,
@@ -162,20 +159,8 @@ def _run_backward(
     seed: int,
     index: int,
 ) -> tuple[Tensor, Tensor]:
-    """By mean and logvar; None is a gradient of zeros."""
-    by_mean, by_logvar = _gradients_of(mean)
-    core.reparameterize_backward(
-        None if grad_z is None else _rows(grad_z),
-        grad_kl,
-        _rows(mean),
-        _rows(logvar),
-        seed,
-        index,
-        by_mean,
-        by_logvar,
-        torch.get_num_threads(),
-    )
-    return by_mean, by_logvar
+    run = kernels.backward_cuda if kernels.serves_cuda(mean) else _run_backward_plain
+    return run(grad_z, grad_kl, mean, logvar, seed, index)
 
 
 def _run_backward_plain(
@@ -208,21 +193,7 @@ def _run_backward_fake(
     seed: int,
     index: int,
 ) -> tuple[Tensor, Tensor]:
-    return _gradients_of(mean)
-
-
-def _gradients_of(mean: Tensor) -> tuple[Tensor, Tensor]:
-    """Memory for two gradients."""
-    memory = torch.contiguous_format
-    return (
-        torch.empty_like(mean, memory_format=memory),
-        torch.empty_like(mean, memory_format=memory),
-    )
-
-
-def _rows(tensor: Tensor) -> Tensor:
-    """As the core takes it: rows any distance apart, their values one behind the other."""
-    return tensor if tensor.stride(1) == 1 or tensor.shape[1] <= 1 else tensor.contiguous()
+    return kernels.gradients_like(mean)
 
 
 def _keep(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor] | None) -> None:
@@ -239,7 +210,7 @@ def _differentiate(
         gradients = _run_backward_plain
     else:
         unwatched = _unwatched(grad_z, grad_kl, mean, logvar)
-        gradients = _run_backward if unwatched else _gradients
+        gradients = kernels.backward if unwatched else _gradients
     return (*gradients(grad_z, grad_kl, mean, logvar, ctx.seed, ctx.index), None, None)
 
 
@@ -251,33 +222,33 @@ class _Eager(torch.autograd.Function):
         ctx: Any, mean: Tensor, logvar: Tensor, seed: int, index: int
     ) -> tuple[Tensor, Tensor]:
         _keep(ctx, (mean, logvar, seed, index), None)
-        return _run(mean, logvar, seed, index)
+        return kernels.forward(mean, logvar, seed, index)
 
     backward = staticmethod(_differentiate)
 
 
 # Defined by hand, as masked_conv2d is.
 _LIBRARY: Any = torch.library.Library("genfast", "FRAGMENT")  # type: ignore[no-untyped-call]
-for _name, _schema, _kernel, _plain, _fake in (
+for _name, _schema, _kernel, _cuda, _fake in (
     (
         "reparameterize",
         "(Tensor mean, Tensor logvar, SymInt seed, SymInt index) -> (Tensor, Tensor)",
-        _run,
-        _run_plain,
+        kernels.forward,
+        _run_cuda,
         _run_fake,
     ),
     (
         "reparameterize_backward",
         "(Tensor? grad_z, Tensor? grad_kl, Tensor mean, Tensor logvar, SymInt seed, SymInt index)"
         " -> (Tensor, Tensor)",
-        _run_backward,
-        _run_backward_plain,
+        kernels.backward,
+        _run_backward_cuda,
         _run_backward_fake,
     ),
 ):
     _LIBRARY.define(_name + _schema)
     _LIBRARY.impl(_name, _kernel, "CPU")
-    _LIBRARY.impl(_name, _plain, "CUDA")
+    _LIBRARY.impl(_name, _cuda, "CUDA")
     torch.library.register_fake(f"genfast::{_name}", _fake, lib=_LIBRARY)
 torch.library.register_autograd(
     "genfast::reparameterize", _differentiate, setup_context=_keep, lib=_LIBRARY

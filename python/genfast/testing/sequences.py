@@ -67,7 +67,8 @@ def replay(
     sequences = joined(drawn, request)
     session = Session(model, n, seed=seed, backend=backend, scores=True)
     session.advance(sequences.tokens.shape[1], sequences.tokens)
-    report = replay_drawn(model, drawn, request, session.scores, backend=session.backend)
+    scores = None if session.scores is None else session.scores.cpu()
+    report = replay_drawn(model, drawn, request, scores, backend=session.backend)
     share = _equal_samples(model, drawn, request, length, stop) if whole else None
     return replace(report, equal_samples=share)
 
