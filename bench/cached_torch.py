@@ -32,16 +32,16 @@ _EPILOGUES: dict[str, Callable[[Tensor], Tensor]] = {
 class _Sum:
     """A sum with its weights as tensors, its matrices stacked to one."""
 
-    def __init__(self, instruction: Sum) -> None:
+    def __init__(self, instruction: Sum, place: Callable[[Any], Tensor]) -> None:
         self.target = instruction.targets[0].name
         self.adds = [term.ref for term in instruction.terms if isinstance(term, Add)]
         looks = [term for term in instruction.terms if isinstance(term, Look)]
-        self.looks = [(torch.from_numpy(look.table), look.ref) for look in looks]
+        self.looks = [(place(look.table), look.ref) for look in looks]
         mats = [term for term in instruction.terms if isinstance(term, Mat)]
         self.mats = [mat.ref for mat in mats]
         stacked = np.concatenate([mat.weight.T for mat in mats]) if mats else None
-        self.weight = None if stacked is None else torch.from_numpy(np.ascontiguousarray(stacked))
-        self.bias = None if instruction.bias is None else torch.from_numpy(instruction.bias)
+        self.weight = None if stacked is None else place(np.ascontiguousarray(stacked))
+        self.bias = None if instruction.bias is None else place(instruction.bias)
         self.finish = _EPILOGUES[instruction.epilogue]
 
     def __call__(self, read: Callable[[Ref], Tensor]) -> Tensor:
@@ -77,15 +77,25 @@ class CachedDrawer:
         program: An optimised raster program; each draw is categorical.
         batch: N.
         compiled: Whether the code of rows and of sites goes through torch.compile.
+        device: Where it draws; the uniforms lie there.
+        dtype: Of weights and features.
     """
 
-    def __init__(self, program: Program, batch: int, compiled: bool) -> None:
+    def __init__(
+        self,
+        program: Program,
+        batch: int,
+        compiled: bool,
+        device: torch.device | str = "cpu",
+        dtype: torch.dtype = torch.float32,
+    ) -> None:
         assert program.shape is not None
         self._program, self._batch = program, batch
+        self._device, self._dtype = torch.device(device), dtype
         self._rows, self._columns = program.shape
         self._code = {
             phase: [
-                (_Sum(i) if isinstance(i, Sum) else i)
+                (_Sum(i, self._place) if isinstance(i, Sum) else i)
                 for i, its in zip(program.instructions, program.phases, strict=True)
                 if its == phase and isinstance(i, Sum | Draw)
             ]
@@ -98,7 +108,7 @@ class CachedDrawer:
         self._kept_columns = [b for b in of_sites if reach[b.name].columns > 0]
         self._collected = [b for b in of_sites if b in self._kept_rows or b.kind == "sym"]
         self._draws = [i.target for i in program.instructions if isinstance(i, Draw)]
-        wrap: Callable[..., Any] = _wrapped if compiled else (lambda f: f)
+        wrap: Callable[..., Any] = self._wrapped if compiled else (lambda f: f)
         self._run_row, self._run_site = wrap(self._row), wrap(self._site)
         self._settled = False
 
@@ -178,8 +188,9 @@ class CachedDrawer:
 
     def _border(self, buffer: Buffer, columns: int) -> Tensor:
         if buffer.kind == "sym":
-            return torch.full((columns, self._batch), buffer.vocabulary)
-        return torch.zeros(columns, self._batch, buffer.width)
+            return torch.full((columns, self._batch), buffer.vocabulary, device=self._device)
+        shape = (columns, self._batch, buffer.width)
+        return torch.zeros(shape, dtype=self._dtype, device=self._device)
 
     def _padded(self, buffer: Buffer, row: Tensor) -> Tensor:
         reach = self._program.reach[buffer.name]
@@ -190,6 +201,10 @@ class CachedDrawer:
         left = self._program.reach[buffer.name].pad_left
         return self._padded(buffer, row)[left + dx : left + dx + self._columns]
 
+    def _place(self, values: Any) -> Tensor:
+        return torch.from_numpy(values).to(self._device, self._dtype)
 
-def _wrapped(function: Callable[..., Any]) -> Callable[..., Any]:
-    return torch.compile(function, dynamic=False, options={"cpp_wrapper": True})
+    def _wrapped(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        # What calls kernels from C++ is what counts on a processor; a GPU has graphs for it.
+        options = {"cpp_wrapper": True} if self._device.type == "cpu" else None
+        return torch.compile(function, dynamic=False, options=options)

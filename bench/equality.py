@@ -8,6 +8,7 @@ widen. So one draw at an edge does not condemn the sites behind it.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -40,8 +41,18 @@ def distribution(scores: Array) -> NDArray[np.float64]:
     return np.pad(sums / sums[:, -1:], ((0, 0), (1, 0)))
 
 
-def replay(task: Task, weights: Weights, uniforms: Array, symbols: Symbols) -> Agreement:
-    """Checks every draw of `symbols` (batch, sites) for these uniforms (batch, sites)."""
+def replay(
+    task: Task,
+    weights: Weights,
+    uniforms: Array,
+    symbols: Symbols,
+    rounded: Callable[[Array], Array] | None = None,
+) -> Agreement:
+    """Checks every draw of `symbols` (batch, sites) for these uniforms (batch, sites).
+
+    With `rounded`, to the dtype of a contender narrower than float32, the oracle's conditioning is
+    that of its results rounded so, and no site is told apart as badly conditioned.
+    """
     if symbols.shape != uniforms.shape or symbols.min() < 0 or symbols.max() >= task.classes:
         raise ValueError(
             f"replay: symbols must be {uniforms.shape} in [0, {task.classes}), "
@@ -49,11 +60,12 @@ def replay(task: Task, weights: Weights, uniforms: Array, symbols: Symbols) -> A
         )
     rows, outside, skipped = np.arange(len(symbols)), 0, 0
     exact = forced_scores(task, weights, symbols, np.float64)
-    rough = forced_scores(task, weights, symbols, np.float32)
+    rough = forced_scores(task, weights, symbols, np.float32, *([rounded] if rounded else []))
+    worst = MAX_EPS if rounded is None else 1.0
     for site, pair in enumerate(zip(exact, rough, strict=True)):
         sums, rounded = (distribution(scores) for scores in pair)
         eps = 1e-6 + 8 * np.abs(sums - rounded).max(axis=1)
-        u, drawn, told = uniforms[:, site], symbols[:, site], eps <= MAX_EPS
+        u, drawn, told = uniforms[:, site], symbols[:, site], eps <= worst
         inside = (u >= sums[rows, drawn] - eps) & (u < sums[rows, drawn + 1] + eps)
         outside += int((~inside & told).sum())
         skipped += int((~told).sum())
@@ -63,8 +75,15 @@ def replay(task: Task, weights: Weights, uniforms: Array, symbols: Symbols) -> A
 class Checker:
     """Replays each distinct result once: contenders mostly draw the very same symbols."""
 
-    def __init__(self, task: Task, weights: Weights, uniforms: Array) -> None:
+    def __init__(
+        self,
+        task: Task,
+        weights: Weights,
+        uniforms: Array,
+        rounded: Callable[[Array], Array] | None = None,
+    ) -> None:
         self.task, self.weights, self.uniforms = task, weights, uniforms
+        self._rounded = rounded
         self._seen: dict[bytes, Agreement] = {}
         self._first: Symbols | None = None
 
@@ -77,7 +96,7 @@ class Checker:
         symbols = np.ascontiguousarray(symbols, np.int64)
         key = symbols.tobytes()
         if key not in self._seen:
-            self._seen[key] = replay(self.task, self.weights, self.uniforms, symbols)
+            self._seen[key] = replay(self.task, self.weights, self.uniforms, symbols, self._rounded)
         agreement = self._seen[key]
         if not agreement.holds:
             raise AssertionError(f"{self.task.name}: {agreement}")

@@ -88,12 +88,18 @@ def rewritten(model: PixelCNN, form: Callable[[nn.Conv2d], nn.Module]) -> PixelC
     return twin.eval()
 
 
-def forwards(model: PixelCNN) -> Iterator[tuple[str, Forward]]:
-    """Every form by its name."""
+def forwards(
+    model: PixelCNN,
+    device: torch.device | None = None,
+    dtype: torch.dtype | None = None,
+    compiled: bool = True,
+) -> Iterator[tuple[str, Forward]]:
+    """Every form by its name, on a device and in a dtype: those of the model, unless given."""
     for form, (layout, memory) in product((dense, cropped), LAYOUTS.items()):
-        twin = rewritten(model, form).to(memory_format=memory)  # type: ignore[call-overload]
+        twin = rewritten(model, form).to(device, dtype)
+        twin = twin.to(memory_format=memory)  # type: ignore[call-overload]
         network: Forward = twin.network
-        for how in ("eager", "compiled"):
+        for how in ("eager", "compiled") if compiled else ("eager",):
             run = torch.compile(network, dynamic=False) if how == "compiled" else network
             yield f"{how} {form.__name__} {layout}", _laid(run, memory)
 

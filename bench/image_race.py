@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -26,6 +26,8 @@ from genfast.demo.timing import settle
 LONG = 3.0
 #: Looks at a screened contender of several threads, whose workers may have begun on one core.
 LOOKS = 3
+#: Of a run and repeats: seconds of a run, and what the last one gave.
+Clock = Callable[[Callable[[], Any], int], tuple[float, Any]]
 
 
 @dataclass(frozen=True)
@@ -43,6 +45,14 @@ class Effort:
     seconds: float = 4.0
 
 
+def by_wall(run: Callable[[], Any], repeats: int) -> tuple[float, Any]:
+    """Seconds of a run, and what the last one gave."""
+    made, begin = None, time.perf_counter()
+    for _ in range(repeats):
+        made = run()
+    return (time.perf_counter() - begin) / repeats, made
+
+
 @dataclass
 class Entry:
     """A contender in a row.
@@ -53,6 +63,7 @@ class Entry:
         repeats: Runs of one measurement.
         seconds: Of a whole draw, so far.
         differing: Images that it draws otherwise than the core.
+        timed: The clock, called as `by_wall`.
     """
 
     contender: Contender
@@ -60,6 +71,7 @@ class Entry:
     repeats: int
     seconds: list[float] = field(default_factory=list)
     differing: int = 0
+    timed: Clock = by_wall
 
     @property
     def best_guess(self) -> float:
@@ -69,10 +81,7 @@ class Entry:
         """One measurement."""
         self.contender.prepare()
         settle()
-        begin = time.perf_counter()
-        for _ in range(self.repeats):
-            self.contender.run()
-        passed = (time.perf_counter() - begin) / self.repeats
+        passed, _ = self.timed(self.contender.run, self.repeats)
         self.seconds.append(passed * self.contender.scale)
 
     def done(self, effort: Effort) -> bool:
@@ -92,13 +101,11 @@ class Entry:
         }
 
 
-def enter(contender: Contender, effort: Effort) -> Entry:
+def enter(contender: Contender, effort: Effort, timed: Clock = by_wall) -> Entry:
     """Warmed up and timed once; looked at again where threads may not have found their cores."""
     contender.prepare()
-    begin = time.perf_counter()
-    made = contender.run()
-    first = time.perf_counter() - begin
-    entry = Entry(contender, made, 1)
+    first, made = timed(contender.run, 1)
+    entry = Entry(contender, made, 1, timed=timed)
     if first > LONG and "compiled" not in contender.form:
         entry.seconds.append(first * contender.scale)
         return entry

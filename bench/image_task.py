@@ -115,6 +115,6 @@ class Contender:
 
 def drawn(scores: Tensor, uniform: Tensor) -> Tensor:
     """The lowest class whose running sum of weights exceeds the uniform's share."""
-    sums = torch.softmax(scores, -1).cumsum(-1)
+    sums = torch.softmax(scores.float(), -1).cumsum(-1)
     edge = uniform[:, None] * sums[:, -1:]
     return (sums <= edge).sum(-1).clamp(max=scores.shape[-1] - 1)

@@ -66,15 +66,22 @@ class Ours:
 class Step:
     """A call of a form, and with `backward` the gradients by mean and logvar of both results."""
 
-    def __init__(self, task: Task, form: Form, threads: int, backward: bool) -> None:
+    def __init__(
+        self,
+        task: Task,
+        form: Form,
+        threads: int,
+        backward: bool,
+        device: torch.device | str = "cpu",
+    ) -> None:
         generator = torch.Generator().manual_seed(0)
 
         def made(*sizes: int) -> Tensor:
-            return torch.randn(sizes, generator=generator).to(task.torch_dtype)
+            return torch.randn(sizes, generator=generator).to(device, task.torch_dtype)
 
         shape = task.batch, task.latent
         self._leaves = made(*shape).requires_grad_(backward), made(*shape).requires_grad_(backward)
-        self._grads = made(*shape), torch.ones(task.batch)
+        self._grads = made(*shape), torch.ones(task.batch, device=device)
         self._form, self._threads, self._backward = form, threads, backward
 
     def select(self) -> None:
@@ -88,22 +95,26 @@ class Step:
         return (*found, *torch.autograd.grad(found, self._leaves, grads))
 
     def exact(self, seed: int) -> tuple[Tensor, ...]:
-        """The plain form's results in float64, of the noise of a seed."""
-        mean, logvar = (x.detach().double().requires_grad_(self._backward) for x in self._leaves)
+        """The plain form's results in float64 on the processor, of the noise of a seed."""
+        mean, logvar = (
+            x.detach().cpu().double().requires_grad_(self._backward) for x in self._leaves
+        )
         found = plain(mean, logvar, normals(seed, *mean.shape).double())
         if not self._backward:
             return found
-        grads = tuple(g.double() for g in self._grads)
+        grads = tuple(g.cpu().double() for g in self._grads)
         return (*found, *torch.autograd.grad(found, (mean, logvar), grads))
 
 
-def check(task: Task, backward: bool) -> float:
+def check(task: Task, backward: bool, device: torch.device | str = "cpu") -> float:
     """The largest error of genfast beside the plain form, the noise being the same."""
     seed = fold(1, "train", 0)
-    step = Step(task, lambda *given: reparameterize(*given, seed=seed), 1, backward)
+    step = Step(task, lambda *given: reparameterize(*given, seed=seed), 1, backward, device)
     error = 0.0
     for found, exact in zip(step(), step.exact(seed), strict=True):
-        largest = float((found.double() - exact).detach().abs().max() / exact.detach().abs().max())
+        largest = float(
+            (found.cpu().double() - exact).detach().abs().max() / exact.detach().abs().max()
+        )
         error = max(error, largest)
     if not error < TOLERANCE[task.dtype]:
         raise AssertionError(f"{task.name}: genfast is off by {error:.1e}")

@@ -14,7 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from bench import render_one_pass
+from bench import render_gpu, render_one_pass
 
 ROOT = Path(__file__).parent.parent
 RESULTS = Path(__file__).parent / "results"
@@ -344,6 +344,7 @@ def main() -> None:
         measured = results(name)
         if measured is not None:
             new = fill(new, name, made(measured))
+    new = fill(new, "gpu", render_gpu.section(RESULTS))
     if "--check" in sys.argv[1:]:
         sys.exit(int(new != old))
     readme.write_text(new, encoding="utf-8")

@@ -28,24 +28,26 @@ from bench.task import Array, Symbols, Task, Weights, fold_table
 #: (symbol, uniform, *states) -> (symbol, *states)
 Step = Callable[..., tuple[Tensor, ...]]
 Product = Callable[[Tensor], Tensor]
+#: Where weights go, and in which dtype; the symbols' table may stay in float32.
+Place = Callable[[Array], Tensor]
 
 
 def draw_symbol(scores: Tensor, uniform: Tensor) -> Tensor:
     """The number of running sums of the softmax, but for the last, that do not exceed u."""
-    sums = torch.softmax(scores, -1).cumsum(-1)
+    sums = torch.softmax(scores.float(), -1).cumsum(-1)
     return (sums[:, :-1] <= uniform).sum(-1)
 
 
-def module_step(task: Task, weights: Weights) -> Step:
+def module_step(task: Task, weights: Weights, place: Place = torch.from_numpy) -> Step:
     """The embedding, `nn.LSTM` or `nn.GRU`, a linear layer."""
     kinds = {"lstm": nn.LSTM, "gru": nn.GRU}
     rnn = kinds[task.cell](task.width, task.width, task.depth, batch_first=True)
-    embed, readout = _ends(weights)
+    embed, readout = _ends(weights, place)
     for j, layer in enumerate(weights.layers):
         rnn.load_state_dict(
             rnn.state_dict() | {f"{k}_l{j}": v for k, v in _torch_names(layer).items()}
         )
-    rnn.flatten_parameters()
+    rnn.to(readout.weight).flatten_parameters()
 
     def step(symbol: Tensor, uniform: Tensor, *states: Tensor) -> tuple[Tensor, ...]:
         state = states if len(states) == 2 else states[0]
@@ -55,13 +57,15 @@ def module_step(task: Task, weights: Weights) -> Step:
     return step
 
 
-def cell_step(task: Task, weights: Weights) -> Step:
+def cell_step(task: Task, weights: Weights, place: Place = torch.from_numpy) -> Step:
     """The embedding, a cell a layer, a linear layer."""
     kinds = {"lstm": nn.LSTMCell, "gru": nn.GRUCell}
     cells = [kinds[task.cell](task.width, task.width) for _ in weights.layers]
     for cell, layer in zip(cells, weights.layers, strict=True):
         cell.load_state_dict(_torch_names(layer))
-    embed, readout = _ends(weights)
+    embed, readout = _ends(weights, place)
+    for cell in cells:
+        cell.to(readout.weight)
 
     def lstm(symbol: Tensor, uniform: Tensor, *states: Tensor) -> tuple[Tensor, ...]:
         x, after = embed(symbol), ()
@@ -80,11 +84,13 @@ def cell_step(task: Task, weights: Weights) -> Step:
     return lstm if task.cell == "lstm" else gru
 
 
-def linear_product(task: Task, weight: Array, bias: Array | None) -> Product:
-    """x -> x weight.T + bias through `linear`."""
-    w = torch.from_numpy(weight)
-    b = None if bias is None else torch.from_numpy(bias)
-    return lambda x: nn.functional.linear(x, w, b)
+def linear_product(
+    task: Task, weight: Array, bias: Array | None, place: Place = torch.from_numpy
+) -> Product:
+    """x -> x weight.T + bias through `linear`, in the dtype of the weight."""
+    w = place(weight)
+    b = None if bias is None else place(bias)
+    return lambda x: nn.functional.linear(x.to(w.dtype), w, b)
 
 
 #: What `prepacked` multiplies by: inductor takes an opaque weight neither as input nor as constant.
@@ -118,15 +124,23 @@ def onednn_product(task: Task, weight: Array, bias: Array | None) -> Product:
     return product
 
 
-def folded_step(task: Task, weights: Weights, product: Callable[..., Product]) -> Step:
-    """The folded table, products by `product`, gates by hand, those of one activation as one."""
+def folded_step(
+    task: Task,
+    weights: Weights,
+    product: Callable[..., Product],
+    table_at: Place = torch.from_numpy,
+) -> Step:
+    """The folded table, products by `product`, gates by hand, those of one activation as one.
+
+    Gates and states are in the dtype of the table.
+    """
 
     def packed(weight: Array, bias: Array) -> Product:
         return product(task, _side_by_side(task, weight), _side_by_side(task, bias))
 
     recurrent = [packed(layer.w_hh, layer.b_hh) for layer in weights.layers]
     inputs = [packed(layer.w_ih, layer.b_ih) for layer in weights.layers[1:]]
-    table = torch.from_numpy(_side_by_side(task, fold_table(weights).T).T.copy())
+    table = table_at(_side_by_side(task, fold_table(weights).T).T.copy())
     readout = product(task, weights.readout, weights.bias)
     cell, count = (_lstm, 2) if task.cell == "lstm" else (_gru, 1)
 
@@ -164,12 +178,12 @@ def _gru(a: Tensor, b: Tensor, width: int, h: Tensor) -> tuple[Tensor]:
     return (n + z * (h - n),)
 
 
-def _ends(weights: Weights) -> tuple[nn.Embedding, nn.Linear]:
-    embed = nn.Embedding.from_pretrained(torch.from_numpy(weights.embed))
+def _ends(weights: Weights, place: Place) -> tuple[nn.Embedding, nn.Linear]:
+    embed = nn.Embedding.from_pretrained(place(weights.embed))
     readout = nn.Linear(*weights.readout.shape[::-1])
     names = {"weight": weights.readout, "bias": weights.bias}
     readout.load_state_dict({k: torch.from_numpy(v) for k, v in names.items()})
-    return embed, readout
+    return embed, readout.to(embed.weight)
 
 
 def _torch_names(layer: Any) -> dict[str, Tensor]:
@@ -177,7 +191,7 @@ def _torch_names(layer: Any) -> dict[str, Tensor]:
     return {names[k]: torch.from_numpy(v) for k, v in vars(layer).items()}
 
 
-def _own_code(step: Step) -> Step:
+def own_code(step: Step) -> Step:
     """A copy with its own code object, on which dynamo keeps what it compiled.
 
     Two contenders made by one factory would share the cache, each being the other's recompile.
@@ -215,7 +229,7 @@ def _drawer(task: Task, form: str, step: Step) -> Callable[[Array], Symbols]:
 def _compiled(task: Task, form: str, step: Step, threads: int) -> Callable[[Array], Symbols]:
     """The same with the step compiled, its guards skipped once it is warm."""
     torch.set_num_threads(threads)
-    draw = _drawer(task, form, torch.compile(_own_code(step), dynamic=False, fullgraph=True))
+    draw = _drawer(task, form, torch.compile(own_code(step), dynamic=False, fullgraph=True))
     draw(np.zeros((task.batch, 3), np.float32))
 
     def unguarded(uniforms: Array) -> Symbols:

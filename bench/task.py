@@ -12,7 +12,7 @@ start row. Everybody gets the same weights and the same uniforms.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -114,8 +114,17 @@ def make_uniforms(task: Task, sites: int, seed: int = 0) -> Array:
     return (words * 2.0**-24).astype(np.float32)
 
 
-def forced_scores(task: Task, weights: Weights, symbols: Symbols, dtype: type) -> Iterator[Array]:
-    """Scores (batch, classes) of each site given the symbols before it: the oracle, by the book."""
+def forced_scores(
+    task: Task,
+    weights: Weights,
+    symbols: Symbols,
+    dtype: type,
+    rounded: Callable[[Array], Array] = lambda values: values,
+) -> Iterator[Array]:
+    """Scores (batch, classes) of each site given the symbols before it: the oracle, by the book.
+
+    `rounded` is what a narrower dtype makes of every result.
+    """
     embed = weights.embed.astype(dtype)
     layers = [[w.astype(dtype) for w in vars(layer).values()] for layer in weights.layers]
     readout, bias = weights.readout.astype(dtype), weights.bias.astype(dtype)
@@ -124,10 +133,10 @@ def forced_scores(task: Task, weights: Weights, symbols: Symbols, dtype: type) -
     for site in range(symbols.shape[1]):
         x = embed[last]
         for j, (w_ih, w_hh, b_ih, b_hh) in enumerate(layers):
-            a, b = x @ w_ih.T + b_ih, state[j][0] @ w_hh.T + b_hh
-            state[j] = _CELLS[task.cell](a, b, *state[j])
+            a, b = rounded(x @ w_ih.T + b_ih), rounded(state[j][0] @ w_hh.T + b_hh)
+            state[j] = rounded(_CELLS[task.cell](a, b, *state[j]))
             x = state[j][0]
-        yield x @ readout.T + bias
+        yield rounded(x @ readout.T + bias)
         last = symbols[:, site]
 
 

@@ -2,12 +2,29 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 import torch
+from gpus import why_not
+
+#: Where it is set, a test for a GPU that cannot run is an error: nothing passes by being skipped.
+REQUIRE = "GENFAST_REQUIRE_GPU"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests marked `cuda` are skipped where they cannot run, with the reason."""
+    for_gpus = [item for item in items if item.get_closest_marker("cuda")]
+    reason = why_not() if for_gpus else None
+    if reason is None:
+        return
+    if os.environ.get(REQUIRE):
+        raise pytest.UsageError(f"{REQUIRE} is set, but {reason}")
+    for item in for_gpus:
+        item.add_marker(pytest.mark.skip(reason=reason))
 
 
 @pytest.fixture
