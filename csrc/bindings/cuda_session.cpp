@@ -6,10 +6,10 @@
 #include "bindings/array.h"
 #include "bindings/register.h"
 #include "cuda/gpu_executor.h"
-#include "cuda/listing.h"
+#include "cuda/plan/listing.h"
 #include "cuda/session.h"
-#include "cuda/simulated_executor.h"
-#include "cuda/simulation.h"
+#include "cuda/simulation/simulated_executor.h"
+#include "cuda/simulation/simulation.h"
 
 namespace py = pybind11;
 

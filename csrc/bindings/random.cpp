@@ -70,18 +70,6 @@ uint64_t fold(uint64_t seed, uint32_t tag, uint32_t value) {
 }
 
 void cuda_uniforms(
-    uint64_t seed,
-    uint64_t index,
-    uint64_t first,
-    const py::object& out,
-    uintptr_t stream) {
-  const Array to = array(out, "out", 2);
-  float* data = core::elements<float>(to.tensor, "out", {-1, -1});
-  const py::gil_scoped_release release;
-  cuda::uniforms(seed, index, first, data, to.tensor.shape[0], to.tensor.shape[1], stream);
-}
-
-void cuda_row_uniforms(
     const py::object& seeds,
     const py::object& indices,
     const py::object& first,
@@ -89,11 +77,11 @@ void cuda_row_uniforms(
     uintptr_t stream) {
   const RowArrays all = row_arrays(seeds, indices, first, out, 2);
   const py::gil_scoped_release release;
-  cuda::row_uniforms(all.rows, stream);
+  cuda::uniforms(all.rows, stream);
 }
 
-// The kernel of cuda_row_uniforms in plain loops, over as many blocks as a launch covers.
-void simulated_row_uniforms(
+// The kernel of cuda_uniforms in plain loops, over as many blocks as a launch covers.
+void simulated_uniforms(
     const py::object& seeds,
     const py::object& indices,
     const py::object& first,
@@ -114,13 +102,10 @@ void register_random(py::module_& module) {
       "uniforms", uniforms, py::arg("seeds"), py::arg("indices"), py::arg("first"), py::arg("out"));
   module.def("fold", fold, py::arg("seed"), py::arg("tag"), py::arg("value"));
   module.def(
-      "cuda_uniforms", cuda_uniforms, py::arg("seed"), py::arg("index"), py::arg("first"),
+      "cuda_uniforms", cuda_uniforms, py::arg("seeds"), py::arg("indices"), py::arg("first"),
       py::arg("out"), py::arg("stream"));
   module.def(
-      "cuda_row_uniforms", cuda_row_uniforms, py::arg("seeds"), py::arg("indices"),
-      py::arg("first"), py::arg("out"), py::arg("stream"));
-  module.def(
-      "_simulated_row_uniforms", simulated_row_uniforms, py::arg("seeds"), py::arg("indices"),
+      "_simulated_uniforms", simulated_uniforms, py::arg("seeds"), py::arg("indices"),
       py::arg("first"), py::arg("out"));
 }
 

@@ -5,7 +5,7 @@
 
 #include <cstdint>
 
-#include "cuda/cells.h"
+#include "cuda/kernel/cells.h"
 
 namespace genfast::cuda {
 

@@ -21,24 +21,13 @@ std::vector<std::string> architectures();
 // Empty without a GPU, without a driver, or when not built: none of these is an error.
 std::vector<std::string> devices();
 
-// Fills out[i * draws + j] with draw `first + j` of sample `index + i`.
-//
-// out:    (n, draws) float32 in device memory, C-contiguous; the kernel runs on the device that
-// owns it stream: a cudaStream_t as an integer, 0 the default stream; the call does not wait for it
-//
-// Throws std::invalid_argument when out is not device memory, std::runtime_error when CUDA reports
-// an error or the CUDA part was not built. Ranges are the caller's to check.
-void uniforms(
-    std::uint64_t seed,
-    std::uint64_t index,
-    std::uint64_t first,
-    float* out,
-    std::int64_t n,
-    std::int64_t draws,
-    std::uintptr_t stream);
-
 // Fills out[i * columns + j] with draw `first[i] + j` of sample `indices[i]` under `seeds[i]`.
-// Everything lies in the memory of one device; the rest is as in `uniforms`.
-void row_uniforms(const UniformRows& rows, std::uintptr_t stream);
+//
+// Everything lies in the memory of one device, where the kernel runs. stream: a cudaStream_t as an
+// integer, 0 the default stream; the call does not wait for it.
+//
+// Throws std::invalid_argument for memory of the host, or of another device, std::runtime_error
+// when CUDA reports an error or the CUDA part was not built. Ranges are the caller's to check.
+void uniforms(const UniformRows& rows, std::uintptr_t stream);
 
 }  // namespace genfast::cuda

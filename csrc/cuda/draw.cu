@@ -1,6 +1,6 @@
 #include "cuda/block.cuh"
 #include "cuda/draw.h"
-#include "cuda/kernel.h"
+#include "cuda/kernel/kernel.h"
 
 namespace genfast::cuda {
 namespace {

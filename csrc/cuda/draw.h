@@ -1,7 +1,7 @@
 // The kernel that draws. For the sources of this folder that CUDA compiles.
 #pragma once
 
-#include "cuda/launch.h"
+#include "cuda/kernel/launch.h"
 
 namespace genfast::cuda {
 

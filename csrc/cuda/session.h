@@ -12,8 +12,8 @@
 #include <vector>
 
 #include "core/tensor.h"
-#include "cuda/launch.h"
-#include "cuda/planner.h"
+#include "cuda/kernel/launch.h"
+#include "cuda/plan/planner.h"
 
 namespace genfast::cuda {
 

@@ -11,28 +11,11 @@ namespace {
 constexpr std::uint64_t kThreads = 256;
 constexpr std::uint64_t kMaxGridY = 65535;
 
-// Rows under one key: row i is sample index + i.
-struct OneKey {
-  std::uint64_t seed;
-  std::uint64_t index;
-  std::uint64_t first;
-  std::uint64_t rows;
-  std::uint64_t columns;
-  float* out;
-};
-
-__device__ __forceinline__ UniformRow row_of(const OneKey& all, std::uint64_t row) {
-  return {
-      all.seed, static_cast<std::uint32_t>(all.index + row), all.first, all.columns,
-      all.out + row * all.columns};
-}
-
 // One thread a Threefry block, which is two neighbouring draws; x walks the blocks of a row, y the
 // rows.
 //
 // Floor: 4 bytes written and some 40 integer instructions a draw.
-template <typename Rows>
-__global__ void fill(Rows all) {
+__global__ void fill(UniformRows all) {
   const std::uint64_t stride_x = std::uint64_t{gridDim.x} * blockDim.x;
   const std::uint64_t stride_y = std::uint64_t{gridDim.y} * blockDim.y;
   const std::uint64_t start_x = std::uint64_t{blockIdx.x} * blockDim.x + threadIdx.x;
@@ -46,38 +29,9 @@ __global__ void fill(Rows all) {
 
 std::uint64_t ceil_divide(std::uint64_t a, std::uint64_t b) { return (a + b - 1) / b; }
 
-// `most` blocks in a row.
-template <typename Rows>
-void launch(const Rows& all, std::uint64_t most, std::uintptr_t stream) {
-  // A short row does not fill a block of threads, so several rows share one.
-  const std::uint64_t across = std::min(std::bit_ceil(most), kThreads);
-  const std::uint64_t down = kThreads / across;
-  const dim3 threads(static_cast<unsigned>(across), static_cast<unsigned>(down));
-  const dim3 grid(
-      static_cast<unsigned>(std::min(ceil_divide(most, across), std::uint64_t{1} << 16)),
-      static_cast<unsigned>(std::min(ceil_divide(all.rows, down), kMaxGridY)));
-  fill<<<grid, threads, 0, reinterpret_cast<cudaStream_t>(stream)>>>(all);
-  check_launch();
-}
-
 }  // namespace
 
-void uniforms(
-    std::uint64_t seed,
-    std::uint64_t index,
-    std::uint64_t first,
-    float* out,
-    std::int64_t n,
-    std::int64_t draws,
-    std::uintptr_t stream) {
-  if (n <= 0 || draws <= 0) return;
-  const DeviceGuard guard(device_of(out, "uniforms: out"));
-  const auto columns = static_cast<std::uint64_t>(draws);
-  const OneKey all{seed, index, first, static_cast<std::uint64_t>(n), columns, out};
-  launch(all, blocks_of(first, columns), stream);
-}
-
-void row_uniforms(const UniformRows& rows, std::uintptr_t stream) {
+void uniforms(const UniformRows& rows, std::uintptr_t stream) {
   if (rows.rows == 0 || rows.columns == 0) return;
   const int device = common_device(
       {{rows.seeds, "uniforms: seeds"},
@@ -85,7 +39,16 @@ void row_uniforms(const UniformRows& rows, std::uintptr_t stream) {
        {rows.first, "uniforms: first"},
        {rows.out, "uniforms: out"}});
   const DeviceGuard guard(device);
-  launch(rows, blocks_of(1, rows.columns), stream);  // as where every first draw is odd
+  const std::uint64_t most = blocks_of(1, rows.columns);  // as where every first draw is odd
+  // A short row does not fill a block of threads, so several rows share one.
+  const std::uint64_t across = std::min(std::bit_ceil(most), kThreads);
+  const std::uint64_t down = kThreads / across;
+  const dim3 threads(static_cast<unsigned>(across), static_cast<unsigned>(down));
+  const dim3 grid(
+      static_cast<unsigned>(std::min(ceil_divide(most, across), std::uint64_t{1} << 16)),
+      static_cast<unsigned>(std::min(ceil_divide(rows.rows, down), kMaxGridY)));
+  fill<<<grid, threads, 0, reinterpret_cast<cudaStream_t>(stream)>>>(rows);
+  check_launch();
 }
 
 }  // namespace genfast::cuda

@@ -22,18 +22,7 @@ std::vector<std::string> architectures() { return {}; }
 
 std::vector<std::string> devices() { return {}; }
 
-void uniforms(
-    std::uint64_t /*seed*/,
-    std::uint64_t /*index*/,
-    std::uint64_t /*first*/,
-    float* /*out*/,
-    std::int64_t /*n*/,
-    std::int64_t /*draws*/,
-    std::uintptr_t /*stream*/) {
-  refuse("uniforms");
-}
-
-void row_uniforms(const UniformRows& /*rows*/, std::uintptr_t /*stream*/) { refuse("uniforms"); }
+void uniforms(const UniformRows& /*rows*/, std::uintptr_t /*stream*/) { refuse("uniforms"); }
 
 void reparameterize(const ReparameterizeArgs& /*args*/, std::uintptr_t /*stream*/) {
   refuse("reparameterize");

@@ -22,14 +22,14 @@ def uniforms(seeds: Array, indices: Array, first: Array, out: Array) -> None:
     """seeds, indices, first: int64 (N,). out: float32 (N, draws), filled."""
 
 def fold(seed: int, tag: int, value: int) -> int: ...
-def cuda_uniforms(seed: int, index: int, first: int, out: Array, stream: int) -> None:
-    """out: float32 (n, draws) on the GPU; stream: a cudaStream_t as an integer."""
+def cuda_uniforms(seeds: Array, indices: Array, first: Array, out: Array, stream: int) -> None:
+    """`uniforms` of arrays on one GPU; what is out of range there is not noticed.
 
-def cuda_row_uniforms(seeds: Array, indices: Array, first: Array, out: Array, stream: int) -> None:
-    """`uniforms` of arrays on one GPU; what is out of range there is not noticed."""
+    stream: a cudaStream_t as an integer.
+    """
 
-def _simulated_row_uniforms(seeds: Array, indices: Array, first: Array, out: Array) -> None:
-    """For tests: the kernel of `cuda_row_uniforms` in plain loops, on the CPU."""
+def _simulated_uniforms(seeds: Array, indices: Array, first: Array, out: Array) -> None:
+    """For tests: the kernel of `cuda_uniforms` in plain loops, on the CPU."""
 
 def weight_hash(arrays: Sequence[Array]) -> int:
     """64 bits over the bytes, dtypes, shapes and order of arrays."""

@@ -99,31 +99,12 @@ def uniforms(
     indices = row_indices("uniforms: index", index, n)
     firsts = _rows("uniforms: first", first, n, DRAW_LIMIT - draws + 1)
     device = torch.device(device)
-    one_key = not any(isinstance(x, Tensor) for x in (seed, index, first))
     chosen = _choose(backend, device)
     if chosen == "reference":
         return uniforms_reference(seeds.to(device), indices.to(device), firsts.to(device), draws)
     out = torch.empty(n, draws, dtype=torch.float32, device=device)
-    if out.numel() == 0:
-        return out
-    if chosen == "cpu":
-        core.uniforms(seeds, indices, firsts, out)
-    else:
-        _fill_on_gpu(seeds, indices, firsts, one_key, out)
+    fill_uniforms(seeds, indices, firsts, out)
     return out
-
-
-def _fill_on_gpu(
-    seeds: Tensor, indices: Tensor, firsts: Tensor, one_key: bool, out: Tensor
-) -> None:
-    """Draws into `out` on its GPU; rows of one key are counted there, others are sent."""
-    stream = torch.cuda.current_stream(out.device).cuda_stream
-    with torch.cuda.device(out.device):
-        if one_key:
-            core.cuda_uniforms(int(seeds[0]), int(indices[0]), int(firsts[0]), out, stream)
-        else:
-            keys = [x.to(out.device) for x in (seeds, indices, firsts)]
-            core.cuda_row_uniforms(keys[0], keys[1], keys[2], out, stream)
 
 
 def uniforms_reference(
@@ -159,7 +140,7 @@ def fill_uniforms(
         return
     rows = [row.to(out.device) for row in (seeds, indices, first)]
     stream = torch.cuda.current_stream(out.device).cuda_stream
-    core.cuda_row_uniforms(rows[0], rows[1], rows[2], out, stream)
+    core.cuda_uniforms(rows[0], rows[1], rows[2], out, stream)
 
 
 def normals(

@@ -69,14 +69,14 @@ def test_rows_of_a_gpu_followed_on_the_host(
     indices[3], first[:3] = 2**32 - 1, [0, 1, 2**33 - draws]
     expected_rows, around = np.zeros((17, draws), np.float32), np.full((19, draws), -1, np.float32)
     core.uniforms(seeds, indices, first, expected_rows)
-    core._simulated_row_uniforms(seeds, indices, first, around[1:18])
+    core._simulated_uniforms(seeds, indices, first, around[1:18])
     assert np.array_equal(around[1:18], expected_rows)
     assert (around[[0, 18]] == -1).all()
 
 
 def test_a_gpu_s_rows_are_on_a_gpu(core: Any) -> None:
     with pytest.raises(ValueError, match="seeds must be on the GPU"):
-        core.cuda_row_uniforms(*np.zeros((3, 2), np.int64), np.zeros((2, 3), np.float32), 0)
+        core.cuda_uniforms(*np.zeros((3, 2), np.int64), np.zeros((2, 3), np.float32), 0)
 
 
 @pytest.mark.parametrize(

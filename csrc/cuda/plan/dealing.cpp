@@ -1,4 +1,4 @@
-#include "cuda/dealing.h"
+#include "cuda/plan/dealing.h"
 
 namespace genfast::cuda {
 namespace {

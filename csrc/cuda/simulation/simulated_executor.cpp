@@ -1,8 +1,8 @@
-#include "cuda/simulated_executor.h"
+#include "cuda/simulation/simulated_executor.h"
 
 #include <cstring>
 
-#include "cuda/simulation.h"
+#include "cuda/simulation/simulation.h"
 
 namespace genfast::cuda {
 namespace {

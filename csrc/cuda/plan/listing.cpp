@@ -1,4 +1,4 @@
-#include "cuda/listing.h"
+#include "cuda/plan/listing.h"
 
 #include <iomanip>
 #include <sstream>

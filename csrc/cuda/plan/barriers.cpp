@@ -1,4 +1,4 @@
-#include "cuda/barriers.h"
+#include "cuda/plan/barriers.h"
 
 #include <algorithm>
 #include <bit>

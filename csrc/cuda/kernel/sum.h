@@ -8,7 +8,7 @@
 
 #include <math.h>
 
-#include "cuda/cells.h"
+#include "cuda/kernel/cells.h"
 
 namespace genfast::cuda {
 

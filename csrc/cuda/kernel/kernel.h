@@ -1,8 +1,9 @@
 // The kernel: rows of the batch in turn, every step at every tick, until all sites are drawn.
 #pragma once
 
-#include "cuda/mixture.h"
-#include "cuda/sum.h"
+#include "cuda/kernel/categorical.h"
+#include "cuda/kernel/mixture.h"
+#include "cuda/kernel/sum.h"
 
 namespace genfast::cuda {
 
@@ -77,10 +78,10 @@ class Kernel {
     for (int32_t s = begin; s < end; ++s) {
       const StepPlan& step = launch_.steps[s];
       if (step.barrier != 0) block_.barrier();
-      switch (step.op) {
-        case StepOp::kSum: Sum<Block>(cells_, step).run(); break;
-        default: draw(block_, launch_, step, cells_.first_row, cells_.num_rows);
-      }
+      if (step.op == StepOp::kSum)
+        Sum<Block>(cells_, step).run();
+      else
+        draw(block_, launch_, step, cells_.first_row, cells_.num_rows);
     }
   }
 

@@ -8,8 +8,8 @@
 #include <bit>
 #include <cstring>
 
-#include "cuda/planner.h"
-#include "cuda/tiles.h"
+#include "cuda/kernel/tiles.h"
+#include "cuda/plan/planner.h"
 
 namespace genfast::cuda {
 namespace {

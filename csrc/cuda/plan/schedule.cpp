@@ -1,4 +1,4 @@
-#include "cuda/schedule.h"
+#include "cuda/plan/schedule.h"
 
 #include <algorithm>
 #include <stdexcept>

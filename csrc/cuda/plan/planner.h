@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "cuda/plan.h"
+#include "cuda/plan/plan.h"
 #include "program/program.h"
 
 namespace genfast::cuda {

@@ -5,7 +5,7 @@
 #include <cstdint>
 
 #include "core/host_device.h"
-#include "cuda/plan.h"
+#include "cuda/plan/plan.h"
 
 namespace genfast::cuda {
 

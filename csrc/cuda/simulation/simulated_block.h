@@ -12,8 +12,8 @@
 #include <string>
 #include <vector>
 
-#include "cuda/simulation.h"
-#include "cuda/tiles.h"
+#include "cuda/kernel/tiles.h"
+#include "cuda/simulation/simulation.h"
 
 namespace genfast::cuda {
 

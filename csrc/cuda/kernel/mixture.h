@@ -7,14 +7,16 @@
 // One thread a cell: components are few. Locations and spreads are counted in levels.
 #pragma once
 
-#include "cuda/categorical.h"
+#include <math.h>
+
+#include "cuda/kernel/head.h"
 
 namespace genfast::cuda {
 
 template <class Block>
-class Mixture : Draw<Block> {
+class Mixture : Head<Block> {
  public:
-  using Draw<Block>::Draw;
+  using Head<Block>::Head;
 
   GENFAST_DEVICE void run() {
     const int32_t all = cells_.count(step_);
@@ -27,10 +29,10 @@ class Mixture : Draw<Block> {
   }
 
  private:
-  using Draw<Block>::cells_;
-  using Draw<Block>::step_;
-  using Draw<Block>::block_;
-  using Draw<Block>::plan_;
+  using Head<Block>::cells_;
+  using Head<Block>::step_;
+  using Head<Block>::block_;
+  using Head<Block>::plan_;
 
   static constexpr float kLeastLogScale = -7.0f;
   static constexpr float kMostLogScale = 20.0f;

@@ -1,10 +1,10 @@
-#include "cuda/layout.h"
+#include "cuda/plan/layout.h"
 
 #include <algorithm>
 #include <bit>
 
-#include "cuda/barriers.h"
-#include "cuda/memory.h"
+#include "cuda/plan/barriers.h"
+#include "cuda/plan/memory.h"
 
 namespace genfast::cuda {
 namespace {

@@ -13,8 +13,8 @@
 #pragma once
 
 #include "core/host_device.h"
-#include "cuda/launch.h"
-#include "cuda/tiles.h"
+#include "cuda/kernel/launch.h"
+#include "cuda/kernel/tiles.h"
 
 #if defined(__CUDACC__)
 #define GENFAST_DEVICE __device__ __forceinline__

@@ -1,12 +1,12 @@
-#include "cuda/planner.h"
+#include "cuda/plan/planner.h"
 
 #include <algorithm>
 #include <bit>
 
-#include "cuda/barriers.h"
-#include "cuda/dealing.h"
-#include "cuda/layout.h"
-#include "cuda/schedule.h"
+#include "cuda/plan/barriers.h"
+#include "cuda/plan/dealing.h"
+#include "cuda/plan/layout.h"
+#include "cuda/plan/schedule.h"
 
 namespace genfast::cuda {
 namespace {

@@ -1,9 +1,9 @@
-#include "cuda/simulation.h"
+#include "cuda/simulation/simulation.h"
 
 #include <thread>
 
-#include "cuda/kernel.h"
-#include "cuda/simulated_block.h"
+#include "cuda/kernel/kernel.h"
+#include "cuda/simulation/simulated_block.h"
 
 namespace genfast::cuda {
 namespace {

@@ -14,8 +14,8 @@
 #include <stdexcept>
 #include <vector>
 
-#include "cuda/launch.h"
-#include "cuda/planner.h"
+#include "cuda/kernel/launch.h"
+#include "cuda/plan/planner.h"
 
 namespace genfast::cuda {
 

@@ -1,4 +1,4 @@
-#include "cuda/memory.h"
+#include "cuda/plan/memory.h"
 
 #include <algorithm>
 #include <numeric>

@@ -3,7 +3,7 @@
 
 #include <string>
 
-#include "cuda/planner.h"
+#include "cuda/plan/planner.h"
 
 namespace genfast::cuda {
 

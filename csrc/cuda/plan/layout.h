@@ -3,9 +3,9 @@
 
 #include <vector>
 
-#include "cuda/dealing.h"
-#include "cuda/planner.h"
-#include "cuda/schedule.h"
+#include "cuda/plan/dealing.h"
+#include "cuda/plan/planner.h"
+#include "cuda/plan/schedule.h"
 
 namespace genfast::cuda {
 

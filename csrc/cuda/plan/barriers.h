@@ -3,8 +3,8 @@
 
 #include <vector>
 
-#include "cuda/dealing.h"
-#include "cuda/schedule.h"
+#include "cuda/plan/dealing.h"
+#include "cuda/plan/schedule.h"
 #include "program/program.h"
 
 namespace genfast::cuda {

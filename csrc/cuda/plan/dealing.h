@@ -3,8 +3,8 @@
 
 #include <vector>
 
-#include "cuda/plan.h"
-#include "cuda/schedule.h"
+#include "cuda/plan/plan.h"
+#include "cuda/plan/schedule.h"
 #include "program/program.h"
 
 namespace genfast::cuda {
