@@ -213,6 +213,19 @@ def test_too_small_a_chip_is_refused(core: ModuleType, net: Any) -> None:
         core.SimulatedExecutor(net.program(), shared_bytes=500, blocks=4).plan(1)
 
 
+def test_earlier_sites_of_inputs_are_refused(core: ModuleType) -> None:
+    program = core.Program("sequence", 1, 0)
+    x, given = program.buffer("x", 1, "sym", 3), program.buffer("given", 2, "f32", 0)
+    program.input(given, "row")
+    scores = program.buffer("scores", 3, "f32", 0)
+    weight = np.ones((3, 2), np.float32)
+    program.sum("site", [scores], "none", None, [("mat", weight, (given, 0, -1))], [])
+    program.draw("site", [x], "categorical", (scores, 0, 0))
+    program.finish()
+    with pytest.raises(ValueError, match="no earlier sites of the input given"):
+        core.SimulatedExecutor(program, blocks=1).plan(1)
+
+
 def test_image_of_weights_does_not_depend_on_the_batch(core: ModuleType, net: Any) -> None:
     """So that one copy of them serves every session."""
     executor = core.SimulatedExecutor(net.program(), cluster=8, blocks=16, shared_bytes=60_000)

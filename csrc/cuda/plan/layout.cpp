@@ -2,9 +2,9 @@
 
 #include <algorithm>
 #include <bit>
+#include <utility>
 
 #include "cuda/plan/barriers.h"
-#include "cuda/plan/memory.h"
 
 namespace genfast::cuda {
 namespace {
@@ -88,25 +88,30 @@ void Layout::set_keep(size_t buffer) {
   plan.chunk = writer.op == Op::kSum ? deal.chunk : plan.width;
   plan.by_site = writer.op == Op::kInput && writer.phase != Phase::kStart;
   for (size_t i = 0; i < buffer; ++i) plan.given += plan_.buffers[i].place == Place::kGiven;
-  int up = 0;
-  int back = 0;
-  bool later = false;
+  const Reach reach = reach_of(buffer);
+  core::require(
+      plan_.header.raster != 0 || plan.by_site == 0 || reach.back == 0,
+      "plan: a GPU keeps no earlier sites of the input ", from.name, ", at which somebody looks");
+  reaches_.push_back(plan_.header.raster != 0 ? reach.up : reach.back);
+  plan.keep = writer.phase == Phase::kStart ? Keep::kOnce
+              : !reach.later                ? Keep::kTick
+              : plan_.header.raster != 0    ? Keep::kRows
+                                            : Keep::kRing;
+}
+
+// How far its readers look.
+Layout::Reach Layout::reach_of(size_t buffer) const {
+  const int writer = program_.buffers()[buffer].writer;
+  Reach reach;
   for (const int at : schedule_.order)
     for (const Ref& ref : program_.instructions()[static_cast<size_t>(at)].refs()) {
       if (ref.buffer != static_cast<int>(buffer)) continue;
+      reach.up = std::max(reach.up, -ref.dy);
+      reach.back = std::max(reach.back, -ref.dx);
       const int ahead = schedule_.ahead[static_cast<size_t>(at)] + ref.dx;
-      up = std::max(up, -ref.dy);
-      back = std::max(back, -ref.dx);
-      later = later || ref.dy != 0 || ahead != schedule_.ahead[static_cast<size_t>(from.writer)];
-      core::require(
-          plan_.header.raster || !plan.by_site || ref.dx == 0, "plan: instruction ", at,
-          " looks back at the input ", from.name, ", of which a GPU keeps no earlier sites");
+      if (ref.dy != 0 || ahead != schedule_.ahead[static_cast<size_t>(writer)]) reach.later = true;
     }
-  reaches_.push_back(plan_.header.raster != 0 ? up : back);
-  plan.keep = writer.phase == Phase::kStart ? Keep::kOnce
-              : !later                      ? Keep::kTick
-              : plan_.header.raster         ? Keep::kRows
-                                            : Keep::kRing;
+  return reach;
 }
 
 void Layout::add_steps() {
@@ -253,43 +258,76 @@ int64_t Layout::words_of(size_t buffer) const {
   return rows * plan.ring * plan_.header.image_columns * plan.stride;
 }
 
-// Gives every buffer its place in its arena. A value of a tick that blocks write for each other
-// takes its memory behind the barrier before its writer, for some block may be no further, and
-// gives it up at the barrier behind its last reader.
-void Layout::seat_values() {
+// When a value needs its words. One of a tick that blocks write for each other takes them behind
+// the barrier before its writer, for some block may be no further, and gives them up at the barrier
+// behind its last reader.
+Tenant Layout::tenant(size_t buffer) const {
+  const BufferPlan& plan = plan_.buffers[buffer];
+  if (plan.keep != Keep::kTick || plan.place == Place::kGiven) return {words_of(buffer), -1, -1};
   const int steps = static_cast<int>(schedule_.order.size()) - schedule_.once;
   const auto barrier = [&](int step) {
-    const int in_tick = ((step % steps) + steps) % steps;
-    return barriers_[static_cast<size_t>(schedule_.once + in_tick)];
+    return barriers_[static_cast<size_t>(schedule_.once + (step + steps) % steps)];
   };
-  for (const Arena arena : {Arena::kChip, Arena::kBlock, Arena::kMachine}) {
-    std::vector<Tenant> tenants(plan_.buffers.size());
-    for (size_t i = 0; i < tenants.size(); ++i) {
-      const BufferPlan& plan = plan_.buffers[i];
-      if (plan.arena != arena) continue;
-      tenants[i].words = words_of(i);
-      if (plan.keep != Keep::kTick || plan.place == Place::kGiven) continue;
-      int begin = place_in(schedule_, program_.buffers()[i].writer) - schedule_.once;
-      int last =
-          std::max(begin, last_reader(program_, schedule_, static_cast<int>(i)) - schedule_.once);
-      int end = last + 1;
-      if (plan.place == Place::kShared) {
-        while (end < last + steps && !barrier(end)) ++end;
-        const int earliest = begin - steps;
-        while (begin > earliest && !barrier(begin)) --begin;
-      }
-      const int turn = begin < 0 ? steps : 0;
-      tenants[i].begin = begin + turn;
-      tenants[i].end = end + turn;
+  const int writer = place_in(schedule_, program_.buffers()[buffer].writer) - schedule_.once;
+  const int reader = last_reader(program_, schedule_, static_cast<int>(buffer)) - schedule_.once;
+  int begin = writer;
+  int end = std::max(writer, reader) + 1;
+  if (plan.place == Place::kShared) {
+    for (const int latest = end + steps - 1; end < latest && !barrier(end); ++end) {
     }
+    for (const int earliest = begin - steps; begin > earliest && !barrier(begin); --begin) {
+    }
+  }
+  const int turn = begin < 0 ? steps : 0;
+  return {words_of(buffer), begin + turn, end + turn};
+}
+
+// Gives every buffer its place in its arena.
+void Layout::seat_values() {
+  PlanHeader& header = plan_.header;
+  const std::pair<Arena, int64_t*> arenas[] = {
+      {Arena::kChip, &header.chip_words},
+      {Arena::kBlock, &header.block_words},
+      {Arena::kMachine, &header.machine_words}};
+  const int steps = static_cast<int>(schedule_.order.size()) - schedule_.once;
+  for (const auto& [arena, words] : arenas) {
+    std::vector<Tenant> tenants(plan_.buffers.size());
+    for (size_t i = 0; i < tenants.size(); ++i)
+      if (plan_.buffers[i].arena == arena) tenants[i] = tenant(i);
     const Seats seats = seat(tenants, steps);
-    int64_t* const words = arena == Arena::kChip    ? &plan_.header.chip_words
-                           : arena == Arena::kBlock ? &plan_.header.block_words
-                                                    : &plan_.header.machine_words;
     for (size_t i = 0; i < tenants.size(); ++i)
       if (plan_.buffers[i].arena == arena) plan_.buffers[i].offset = *words + seats.offsets[i];
     *words += seats.words;
   }
+}
+
+// Room for the parts of sums, and for draws; how many cells that is for.
+void Layout::make_room(int64_t cells) {
+  PlanHeader& header = plan_.header;
+  int64_t part_words = 0;
+  header.draw_words = 0;
+  header.parameters = 0;
+  for (StepPlan& step : plan_.steps) {
+    if (step.op == StepOp::kSum) {
+      const int64_t each = std::max<int64_t>(1, int64_t{step.parts} * step.part_stride);
+      step.at_once = at_once(kPartWords / each, step.once != 0 ? header.rows : cells);
+      part_words = std::max(part_words, step.at_once * each);
+      continue;
+    }
+    const BufferPlan& scores = plan_.buffers[static_cast<size_t>(step.scores.buffer)];
+    const int64_t each = int64_t{2} * step.choices + 2 * kSegments + 8;
+    header.draw_words = std::max(header.draw_words, rounded(each, int64_t{4}));
+    header.parameters = std::max(header.parameters, scores.width);
+  }
+  header.draw_on_chip = header.draw_words <= kMostDrawWords;
+  header.draw_at_once = at_once(kDrawWords / header.draw_words, cells);
+  header.zeros = rounded(int64_t{2} * header.lanes, int64_t{4});
+  header.parts = header.zeros + header.zeros_words;
+  header.chip_words = header.parts + rounded(part_words, int64_t{4});
+  header.block_words = header.machine_words = 0;
+  int64_t* const arena = header.draw_on_chip != 0 ? &header.chip_words : &header.block_words;
+  header.draw = *arena;
+  *arena += header.draw_words * header.draw_at_once;
 }
 
 bool Layout::lay_out(
@@ -303,38 +341,13 @@ bool Layout::lay_out(
   header.lanes = lanes;
   header.period = std::max(header.image_columns + header.most_ahead, lanes * header.skew);
   header.saved_words = 0;
-  const int64_t cells = int64_t{rows} * lanes;
   for (size_t i = 0; i < plan_.buffers.size(); ++i) {
     BufferPlan& plan = plan_.buffers[i];
     set_slots(i, spill);
     plan.saved = header.saved_words;
     if (plan.keep == Keep::kRing) header.saved_words += int64_t{plan.ring} * plan.width;
   }
-  int64_t part_words = 0;
-  header.draw_words = 0;
-  header.parameters = 0;
-  for (StepPlan& step : plan_.steps) {
-    if (step.op == StepOp::kSum) {
-      const int64_t each = std::max<int64_t>(1, int64_t{step.parts} * step.part_stride);
-      step.at_once = at_once(kPartWords / each, step.once != 0 ? rows : cells);
-      part_words = std::max(part_words, step.at_once * each);
-      continue;
-    }
-    const int64_t each = int64_t{2} * step.choices + 2 * kSegments + 8;
-    header.draw_words = std::max(header.draw_words, rounded(each, int64_t{4}));
-    header.parameters =
-        std::max(header.parameters, plan_.buffers[static_cast<size_t>(step.scores.buffer)].width);
-  }
-  header.draw_on_chip = header.draw_words <= kMostDrawWords;
-  header.draw_at_once = at_once(kDrawWords / header.draw_words, cells);
-  const int64_t draw_words = header.draw_words * header.draw_at_once;
-  header.zeros = rounded(int64_t{2} * lanes, int64_t{4});
-  header.parts = header.zeros + header.zeros_words;
-  header.chip_words = header.parts + rounded(part_words, int64_t{4});
-  header.block_words = header.machine_words = 0;
-  int64_t* const arena = header.draw_on_chip != 0 ? &header.chip_words : &header.block_words;
-  header.draw = *arena;
-  *arena += draw_words;
+  make_room(int64_t{rows} * lanes);
   seat_values();
   const int64_t left = shared_bytes - 4 * header.chip_words;
   if (left < (holds_weights ? product_bytes_ : 0)) return false;

@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "cuda/plan/dealing.h"
+#include "cuda/plan/memory.h"
 #include "cuda/plan/planner.h"
 #include "cuda/plan/schedule.h"
 
@@ -35,10 +36,20 @@ class Layout {
   void add_terms(const program::Instruction& sum, StepPlan* step);
   void place_weights();
   void add_piece(int64_t bytes, int64_t* offset);
+  // How far readers of a buffer look back, and whether one comes at another tick than the writer.
+  struct Reach {
+    int up = 0;
+    int back = 0;
+    bool later = false;
+  };
+
   void set_keep(size_t buffer);
+  Reach reach_of(size_t buffer) const;
   void set_slots(size_t buffer, Spill spill);
   int64_t words_of(size_t buffer) const;
+  Tenant tenant(size_t buffer) const;
   void seat_values();
+  void make_room(int64_t cells);
   void mark_resident(int64_t bytes);
 
   const program::Program& program_;
