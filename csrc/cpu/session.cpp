@@ -1,9 +1,9 @@
 #include "cpu/session.h"
 
 #include <algorithm>
-#include <cmath>
 
 #include "cpu/frame.h"
+#include "program/options.h"
 
 namespace genfast::cpu {
 
@@ -93,27 +93,11 @@ void Session::options(
     const core::Tensor& top_k,
     const core::Tensor& top_p) {
   const Busy busy(busy_);
-  const float* temperatures = elements<const float>(temperature, "temperature", {batch_});
-  const int64_t* ks = elements<const int64_t>(top_k, "top_k", {batch_});
-  const float* ps = elements<const float>(top_p, "top_p", {batch_});
-  for (int64_t row = 0; row < batch_; ++row) {
-    require(
-        temperatures[row] >= 0.0f && std::isfinite(temperatures[row]),
-        "temperature must be finite and at least 0, got ", temperatures[row], " in row ", row);
-    require(ks[row] >= 0, "top_k must be at least 1, or 0 for off, got ", ks[row], " in row ", row);
-    require(
-        ps[row] > 0.0f && ps[row] <= 1.0f, "top_p must be in (0, 1], got ", ps[row], " in row ",
-        row);
-  }
-  for (const program::Instruction& draw : executor_->program().instructions())
-    for (int64_t row = 0; draw.head == program::Head::kLogisticMixture && row < batch_; ++row)
-      require(
-          ks[row] == 0 && ps[row] == 1.0f,
-          "top_k and top_p must be off for a mixture, which has no classes, got ", ks[row], " and ",
-          ps[row], " in row ", row);
-  temperature_.assign(temperatures, temperatures + batch_);
-  top_k_.assign(ks, ks + batch_);
-  top_p_.assign(ps, ps + batch_);
+  const program::Options options =
+      program::checked_options(executor_->program(), batch_, temperature, top_k, top_p);
+  temperature_.assign(options.temperature, options.temperature + batch_);
+  top_k_.assign(options.top_k, options.top_k + batch_);
+  top_p_.assign(options.top_p, options.top_p + batch_);
 }
 
 void Session::input(int buffer, const core::Tensor& values) {

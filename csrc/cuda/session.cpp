@@ -1,8 +1,9 @@
 #include "cuda/session.h"
 
 #include <algorithm>
-#include <cmath>
 #include <cstring>
+
+#include "program/options.h"
 
 namespace genfast::cuda {
 
@@ -62,28 +63,12 @@ void Session::options(
     const core::Tensor& temperature,
     const core::Tensor& top_k,
     const core::Tensor& top_p) {
-  const float* temperatures = elements<const float>(temperature, "temperature", {batch_});
-  const int64_t* ks = elements<const int64_t>(top_k, "top_k", {batch_});
-  const float* ps = elements<const float>(top_p, "top_p", {batch_});
-  for (int64_t row = 0; row < batch_; ++row) {
-    require(
-        temperatures[row] >= 0.0f && std::isfinite(temperatures[row]),
-        "temperature must be finite and at least 0, got ", temperatures[row], " in row ", row);
-    require(ks[row] >= 0, "top_k must be at least 1, or 0 for off, got ", ks[row], " in row ", row);
-    require(
-        ps[row] > 0.0f && ps[row] <= 1.0f, "top_p must be in (0, 1], got ", ps[row], " in row ",
-        row);
-  }
-  for (const StepPlan& step : plan().steps)
-    for (int64_t row = 0; step.op == StepOp::kLogisticMixture && row < batch_; ++row)
-      require(
-          ks[row] == 0 && ps[row] == 1.0f,
-          "top_k and top_p must be off for a mixture, which has no classes, got ", ks[row], " and ",
-          ps[row], " in row ", row);
+  const program::Options options =
+      program::checked_options(executor_->program(), batch_, temperature, top_k, top_p);
   const auto rows = static_cast<size_t>(batch_);
-  options_[0]->upload(temperatures, 4 * rows);
-  options_[1]->upload(ks, 8 * rows);
-  options_[2]->upload(ps, 4 * rows);
+  options_[0]->upload(options.temperature, 4 * rows);
+  options_[1]->upload(options.top_k, 8 * rows);
+  options_[2]->upload(options.top_p, 4 * rows);
 }
 
 const program::Instruction& Session::input_of(int buffer, program::Phase phase, const char* what)

@@ -104,7 +104,7 @@ class Cells {
 
   // Where an element of a value lies, counted from its begin.
   GENFAST_DEVICE int32_t place(const BufferPlan& at, int32_t element) const {
-    if (at.place != Place::kOwn) return element;
+    if (at.place != Place::kPrivate) return element;
     return element / at.period * at.chunk + element % at.period - block.rank() * at.chunk;
   }
 

@@ -1,6 +1,6 @@
-// What the heads have in common: scores, options and uniforms of a cell, and what becomes of a draw.
-// Every block draws every cell, into symbols of its own, so that no block waits for another's draw;
-// the first of a machine writes what the caller sees.
+// What the heads have in common: scores, options and uniforms of a cell, and what becomes of a
+// draw. Every block draws every cell, into symbols of its own, so that no block waits for another's
+// draw; the first of a machine writes what the caller sees.
 #pragma once
 
 #include "cuda/kernel/cells.h"

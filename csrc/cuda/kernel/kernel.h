@@ -116,10 +116,10 @@ class Kernel {
         const int32_t element = i % at.width;
         const int32_t row = i / at.width % plan_.rows;
         const int32_t slot = i / at.width / plan_.rows;
-        const bool dealt = at.place == Place::kOwn || at.place == Place::kShared;
+        const bool dealt = at.place == Place::kPrivate || at.place == Place::kShared;
         const bool mine =
             dealt ? element % at.period / at.chunk == block_.rank() : block_.rank() == 0;
-        const bool here = at.place == Place::kOwn || at.arena == Arena::kMachine ? mine : true;
+        const bool here = at.place == Place::kPrivate || at.arena == Arena::kMachine ? mine : true;
         if (row >= cells_.num_rows || !here) return;
         const Cell cell{true, row, row, 0, slot_site(at, slot)};
         uint32_t* value = cells_.template values<uint32_t>({b, 0, 0}, cell);

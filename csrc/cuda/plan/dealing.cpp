@@ -80,7 +80,7 @@ Place place_of(
       if (ref.buffer == buffer && !owns(sums[static_cast<size_t>(at)], sums[writer]))
         return Place::kShared;
   }
-  return Place::kOwn;
+  return Place::kPrivate;
 }
 
 }  // namespace

@@ -234,9 +234,9 @@ void Layout::set_slots(size_t buffer, Spill spill) {
   BufferPlan& plan = plan_.buffers[buffer];
   const bool shared = plan.place == Place::kShared;
   plan.ring = ring_of(reaches_[buffer] + (keep == Keep::kRows ? plan_.header.lanes : 1));
-  plan.stride = plan.symbol != 0            ? 1
-                : plan.place == Place::kOwn ? rounded(plan.width / plan.period * plan.chunk, 4)
-                                            : rounded(plan.width, 4);
+  plan.stride = plan.symbol != 0                ? 1
+                : plan.place == Place::kPrivate ? rounded(plan.width / plan.period * plan.chunk, 4)
+                                                : rounded(plan.width, 4);
   const bool leaves =
       keep == Keep::kRows && (spill == Spill::kAllRows || (shared && spill == Spill::kImageRows));
   plan.arena = plan.place == Place::kGiven                    ? Arena::kMachine

@@ -8,7 +8,7 @@ namespace {
 
 const char* name_of(Place place) {
   switch (place) {
-    case Place::kOwn: return "own";
+    case Place::kPrivate: return "private";
     case Place::kShared: return "shared";
     case Place::kRepeated: return "repeated";
     case Place::kGiven: break;

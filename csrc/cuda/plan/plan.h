@@ -29,7 +29,7 @@ inline constexpr int kSegments = 32;  // of the classes of a draw, summed side b
 enum class Precision : int32_t { kFloat32, kBFloat16 };  // of the weights of products
 
 enum class Place : int32_t {
-  kOwn,       // each block keeps the units that it defines
+  kPrivate,   // each block keeps the units that it defines
   kShared,    // whole for all blocks: on chip each block writes its units to every block
   kRepeated,  // every block computes all of it
   kGiven      // an array of the caller
@@ -54,12 +54,12 @@ struct BufferPlan {
   int32_t vocabulary;  // of a symbol: what stands outside
   int32_t ring;        // slots or rows, a power of two
   int32_t stride;      // elements from a slot to the next
-  int32_t period;      // kOwn: element e = q * period + u lies at q * chunk + u - begin, the block
-  int32_t chunk;       //       owning units begin .. begin + chunk of every period
-  int32_t given;       // kGiven: its number among the arrays of the caller
-  int32_t by_site;     // kGiven: one row a site, else one a row of the batch
-  int64_t offset;      // elements from the begin of its arena
-  int64_t saved;       // kRing: elements of a row of the batch before it, in what outlives a launch
+  int32_t period;   // kPrivate: element e = q * period + u lies at q * chunk + u - begin, the block
+  int32_t chunk;    //       owning units begin .. begin + chunk of every period
+  int32_t given;    // kGiven: its number among the arrays of the caller
+  int32_t by_site;  // kGiven: one row a site, else one a row of the batch
+  int64_t offset;   // elements from the begin of its arena
+  int64_t saved;    // kRing: elements of a row of the batch before it, in what outlives a launch
 };
 
 struct RefPlan {
