@@ -3,7 +3,6 @@
 
 #include <atomic>
 #include <memory>
-#include <stdexcept>
 #include <vector>
 
 #include "core/memory.h"
@@ -69,18 +68,6 @@ struct Session::Frame {
   core::Aligned<int64_t> hidden_values;  // drawn by a thread whose values nobody sees
   int64_t step = 0;                      // barriers passed in this run
   Failure failure;
-};
-
-// Refuses a second caller for a scope.
-class Session::Busy {
- public:
-  explicit Busy(std::atomic<bool>& busy) : busy_(busy) {
-    if (busy_.exchange(true)) throw std::runtime_error("Session: in use by another thread");
-  }
-  ~Busy() { busy_.store(false); }
-
- private:
-  std::atomic<bool>& busy_;
 };
 
 }  // namespace genfast::cpu

@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "core/busy.h"
 #include "core/tensor.h"
 #include "core/thread_pool.h"
 #include "cpu/executor.h"
@@ -81,8 +82,8 @@ class Session {
   struct Code;
   struct Lane;
   struct Segment;
-  class Busy;  // refuses a second caller
 
+  using Busy = core::Busy;
   using Clock = std::chrono::steady_clock;
   static constexpr int64_t kNever = INT64_MAX;
 

@@ -38,12 +38,8 @@ void Session::prepare(int64_t batch) {
   machine_ = executor_->machine(batch);
   keep(borders());
   const auto rows = static_cast<size_t>(batch);
-  const std::vector<float> ones(rows, 1.0f);
-  const std::vector<int64_t> zeros(rows, 0);
-  options_.clear();
-  options_.push_back(stored(ones.data(), bytes_of(ones)));
-  options_.push_back(stored(zeros.data(), bytes_of(zeros)));
-  options_.push_back(stored(ones.data(), bytes_of(ones)));
+  options_ = {};
+  bend(std::vector(rows, 1.0f), std::vector(rows, int64_t{0}), std::vector(rows, 1.0f));
   const auto count = static_cast<size_t>(std::count_if(
       plan().buffers.begin(), plan().buffers.end(),
       [](const BufferPlan& buffer) { return buffer.place == Place::kGiven; }));
@@ -63,12 +59,25 @@ void Session::options(
     const core::Tensor& temperature,
     const core::Tensor& top_k,
     const core::Tensor& top_p) {
+  const core::Busy busy(busy_);
   const program::Options options =
       program::checked_options(executor_->program(), batch_, temperature, top_k, top_p);
-  const auto rows = static_cast<size_t>(batch_);
-  options_[0]->upload(options.temperature, 4 * rows);
-  options_[1]->upload(options.top_k, 8 * rows);
-  options_[2]->upload(options.top_p, 4 * rows);
+  bend(
+      {options.temperature, options.temperature + batch_}, {options.top_k, options.top_k + batch_},
+      {options.top_p, options.top_p + batch_});
+}
+
+// Options of every row, here and where the machine computes.
+void Session::bend(
+    std::vector<float> temperature,
+    std::vector<int64_t> top_k,
+    std::vector<float> top_p) {
+  temperature_ = std::move(temperature);
+  top_k_ = std::move(top_k);
+  top_p_ = std::move(top_p);
+  keep(temperature_.data(), bytes_of(temperature_), &options_[0]);
+  keep(top_k_.data(), bytes_of(top_k_), &options_[1]);
+  keep(top_p_.data(), bytes_of(top_p_), &options_[2]);
 }
 
 const program::Instruction& Session::input_of(int buffer, program::Phase phase, const char* what)
@@ -87,6 +96,7 @@ const program::Instruction& Session::input_of(int buffer, program::Phase phase, 
 }
 
 void Session::input(int buffer, const core::Tensor& values) {
+  const core::Busy busy(busy_);
   input_of(buffer, program::Phase::kStart, "input");
   const program::Buffer& target = executor_->program().buffers()[static_cast<size_t>(buffer)];
   const auto number = static_cast<size_t>(plan().buffers[static_cast<size_t>(buffer)].given);
@@ -113,6 +123,7 @@ void Session::bind(
     const core::Tensor* forced,
     const core::Tensor* scores,
     const core::Tensor* log_probs) {
+  const core::Busy busy(busy_);
   const PlanHeader& header = plan().header;
   Launch launch;
   launch.uniforms = elements<const float>(uniforms, "uniforms", {batch_, -1, header.uniforms});
@@ -134,9 +145,12 @@ void Session::bind(
     launch.scores = elements<float>(*scores, "scores", parameters);
   }
   launch_ = launch;
+  for (const BufferPlan& buffer : plan().buffers)
+    if (buffer.by_site != 0) given_[static_cast<size_t>(buffer.given)] = nullptr;
 }
 
 void Session::bind_inputs(const std::map<int, core::Tensor>& inputs) {
+  const core::Busy busy(busy_);
   for (const auto& [buffer, values] : inputs) {
     input_of(buffer, program::Phase::kRow, "inputs");
     const program::Buffer& target = executor_->program().buffers()[static_cast<size_t>(buffer)];
@@ -170,6 +184,7 @@ int64_t Session::advance(
     int64_t count,
     uintptr_t stream,
     const std::function<bool()>& interrupted) {
+  const core::Busy busy(busy_);
   check_advance(first, count);
   // Only what changed is copied: a graph may be capturing, and keeps the pointers of its launches.
   if (!given_.empty() && given_ != given_before_) {
@@ -199,17 +214,21 @@ int64_t Session::advance(
 
 void Session::fail(unsigned long long failure, int64_t position) {
   failed_ = true;
+  const auto row = static_cast<int64_t>(failure >> 3 & ((1ull << 31) - 1));
+  const auto site = position + static_cast<int64_t>(failure >> 34);
+  require(
+      static_cast<Wrong>(failure & 7) != Wrong::kForced,
+      "forced must be a symbol of its draw, or -1 for all of a draw, in row ", row, " at site ",
+      site);
   const auto what = [&] {
     switch (static_cast<Wrong>(failure & 7)) {
       case Wrong::kNotANumber: return "NaN";
       case Wrong::kInfinite: return "+inf";
       case Wrong::kNotFinite: return "infinite";
-      case Wrong::kNothingLeft: break;
+      default: break;
     }
     return "all -inf, nothing is left to draw";
   };
-  const auto row = static_cast<int64_t>(failure >> 3 & ((1ull << 31) - 1));
-  const auto site = position + static_cast<int64_t>(failure >> 34);
   throw core::FloatingPointError(
       core::text("draw: scores of row ", row, " at site ", site, " are ", what()));
 }
@@ -270,6 +289,7 @@ std::vector<int64_t> Session::checked_rows(const core::Tensor& rows) const {
 }
 
 void Session::reset(const core::Tensor& rows) {
+  const core::Busy busy(busy_);
   const std::vector<int64_t> chosen = checked_rows(rows);
   const std::vector<uint32_t> fresh = borders();
   std::vector<uint32_t> words = saved();
@@ -279,12 +299,22 @@ void Session::reset(const core::Tensor& rows) {
 }
 
 void Session::select(const core::Tensor& rows) {
+  const core::Busy busy(busy_);
   const std::vector<int64_t> chosen = checked_rows(rows);
   require(!chosen.empty(), "select: rows must hold at least one");
   require(inputs_.empty(), "select: a batch with inputs cannot be cut on a GPU");
   const std::vector<uint32_t> before = saved();
   const int64_t former = batch_;
+  std::vector<float> temperature;
+  std::vector<int64_t> top_k;
+  std::vector<float> top_p;
+  for (const int64_t row : chosen) {
+    temperature.push_back(temperature_[static_cast<size_t>(row)]);
+    top_k.push_back(top_k_[static_cast<size_t>(row)]);
+    top_p.push_back(top_p_[static_cast<size_t>(row)]);
+  }
   prepare(static_cast<int64_t>(chosen.size()));
+  bend(std::move(temperature), std::move(top_k), std::move(top_p));
   std::vector<uint32_t> words = borders();
   for (size_t i = 0; i < chosen.size(); ++i)
     copy_row(before, former, chosen[i], &words, batch_, static_cast<int64_t>(i));
@@ -292,6 +322,7 @@ void Session::select(const core::Tensor& rows) {
 }
 
 std::string Session::state() const {
+  const core::Busy busy(busy_);
   const std::vector<uint32_t> words = saved();
   std::string state(sizeof position_ + bytes_of(words), '\0');
   std::memcpy(state.data(), &position_, sizeof position_);
@@ -300,6 +331,7 @@ std::string Session::state() const {
 }
 
 void Session::restore(const std::string& state) {
+  const core::Busy busy(busy_);
   std::vector<uint32_t> words(static_cast<size_t>(plan().header.saved_words * batch_));
   require(
       state.size() == sizeof position_ + bytes_of(words), "restore: the state of this session has ",

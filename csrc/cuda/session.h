@@ -4,6 +4,8 @@
 // state come from the host and are copied.
 #pragma once
 
+#include <array>
+#include <atomic>
 #include <cstdint>
 #include <functional>
 #include <map>
@@ -11,6 +13,7 @@
 #include <string>
 #include <vector>
 
+#include "core/busy.h"
 #include "core/tensor.h"
 #include "cuda/kernel/launch.h"
 #include "cuda/plan/planner.h"
@@ -79,12 +82,12 @@ class Session {
   int64_t batch() const { return batch_; }
   int64_t position() const { return position_; }
   const Plan& plan() const { return machine_->plan(); }
-  Machine& machine() { return *machine_; }
 
  private:
   bool is_raster() const { return plan().header.raster != 0; }
   const program::Instruction& input_of(int buffer, program::Phase phase, const char* what) const;
   void prepare(int64_t batch);
+  void bend(std::vector<float> temperature, std::vector<int64_t> top_k, std::vector<float> top_p);
   std::vector<uint32_t> borders() const;
   std::vector<uint32_t> saved() const;
   void keep(const std::vector<uint32_t>& saved);
@@ -107,12 +110,16 @@ class Session {
   int64_t position_ = 0;
   bool failed_ = false;
   Launch launch_;
-  std::vector<std::unique_ptr<Storage>> options_;
+  std::vector<float> temperature_;  // one a row,
+  std::vector<int64_t> top_k_;
+  std::vector<float> top_p_;
+  std::array<std::unique_ptr<Storage>, 3> options_;  // and copies of these three
   std::unique_ptr<Storage> saved_;
   std::vector<const void*> given_;                // of each kGiven buffer, where it lies
   std::vector<std::unique_ptr<Storage>> inputs_;  // of each kGiven buffer, copies
   std::unique_ptr<Storage> given_pointers_;       // of given_, as they were last
   std::vector<const void*> given_before_;
+  mutable std::atomic<bool> busy_{false};
 };
 
 }  // namespace genfast::cuda

@@ -147,6 +147,17 @@ def test_inputs_must_be_given(core: ModuleType, machine: Any) -> None:
         session.advance(0, 12)
 
 
+def test_bound_anew_inputs_are_forgotten(core: ModuleType, machine: Any) -> None:
+    """Their memory may be gone."""
+    net = Image(core, (3, 4), 5, features=3, vertical=1)
+    session = core.CudaSession(core.SimulatedExecutor(net.program(), **machine), 2)
+    values = np.zeros((2, 12, 1), np.int64)
+    session.bind(uniforms_of(2, 12, 1), values, inputs={net.input: features_of(net, 2)})
+    session.bind(uniforms_of(2, 12, 1), values)
+    with pytest.raises(ValueError, match="give the input features first"):
+        session.advance(0, 12)
+
+
 def mixture(core: ModuleType, channels: int, components: int, levels: int) -> Any:
     """A program whose scores are tables of the pixels above and to the left."""
     rng = np.random.default_rng(channels)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from types import ModuleType
 from typing import Any
 
@@ -206,6 +207,47 @@ def test_refusals(core: ModuleType, net: Any, machine: Any) -> None:
         session.reset(np.int64([2]))
     with pytest.raises(ValueError, match="the state of this session has"):
         session.restore(b"1234567")
+
+
+def test_forced_values_must_be_symbols(core: ModuleType, net: Any, machine: Any) -> None:
+    """They are on the GPU, so whoever draws looks; no table is read beyond its end."""
+    for wrong in (CLASSES, 2**40, -2):
+        forced = np.full((2, SITES, 1), -1)
+        forced[1, 3] = wrong
+        session = core.CudaSession(core.SimulatedExecutor(net.program(), **machine), 2)
+        session.bind(uniforms_of(2, SITES, 1), np.zeros((2, SITES, 1), np.int64), forced)
+        with pytest.raises(ValueError, match=r"forced must be a symbol .* in row 1 at site 3"):
+            session.advance(0, SITES)
+
+
+def test_selected_rows_keep_their_options(core: ModuleType, net: Any, machine: Any) -> None:
+    options = Options(np.float32([0.0, 3.0, 1.0]), np.int64([0, 5, 2]), np.float32([1, 0.7, 1]))
+    whole = gpu(core, net, 3, machine, Given(options=options))
+    session = core.CudaSession(core.SimulatedExecutor(net.program(), **machine), 3)
+    session.options(*options)
+    session.select(np.int64([2, 1]))
+    values = np.zeros((2, SITES, 1), np.int64)
+    session.bind(uniforms_of(3, SITES, 1)[[2, 1]].copy(), values)
+    session.advance(0, SITES)
+    assert np.array_equal(values, whole.values[[2, 1]])
+
+
+def test_a_session_serves_one_thread_at_a_time(core: ModuleType, net: Any) -> None:
+    n, sites = 2, 4000
+    executor = core.SimulatedExecutor(net.program(), blocks=1, cluster=1)
+    session = core.CudaSession(executor, n)
+    session.bind(uniforms_of(n, sites, 1), np.zeros((n, sites, 1), np.int64))
+    drawing = threading.Thread(target=session.advance, args=(0, sites))
+
+    def ask_while_drawing() -> None:
+        while drawing.is_alive():
+            session.state()
+
+    drawing.start()
+    with pytest.raises(RuntimeError, match="in use by another thread"):
+        ask_while_drawing()
+    drawing.join()
+    assert session.position == sites
 
 
 def test_too_small_a_chip_is_refused(core: ModuleType, net: Any) -> None:

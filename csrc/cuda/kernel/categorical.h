@@ -171,7 +171,7 @@ class Categorical : Head<Block> {
 
   GENFAST_DEVICE void draw(const Cell& cell, float* words) const {
     const float most = this->load(greatest(words));
-    int32_t symbol = static_cast<int32_t>(this->forced(cell, 0));
+    int32_t symbol = this->forced(cell, 0);
     if (symbol < 0)
       symbol = !(most > -INFINITY && most < INFINITY) ? 0
                : this->temperature(cell) == 0.0f      ? best(words, most)

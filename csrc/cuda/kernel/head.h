@@ -48,10 +48,15 @@ class Head {
     return cells_.launch.uniforms + cells_.site(cell) * plan_.uniforms + step_.first_uniform;
   }
 
-  // The first of the values that are forced, or -1 where the cell draws.
-  GENFAST_DEVICE int64_t forced(const Cell& cell, int32_t target) const {
+  // What is forced, or -1 where the cell draws. A value that is no symbol chooses no row of a
+  // table.
+  GENFAST_DEVICE int32_t forced(const Cell& cell, int32_t target) const {
     if (cells_.launch.forced == nullptr) return -1;
-    return cells_.launch.forced[cells_.site(cell) * plan_.values + step_.first_value + target];
+    const int64_t* at = cells_.launch.forced + cells_.site(cell) * plan_.values + step_.first_value;
+    const int64_t value = at[target];
+    const bool symbol = value >= -1 && value < step_.classes && (value < 0) == (at[0] < 0);
+    if (!symbol) fail(cell, Wrong::kForced);
+    return symbol ? static_cast<int32_t>(value) : 0;
   }
 
   GENFAST_DEVICE void fail(const Cell& cell, Wrong wrong) const {

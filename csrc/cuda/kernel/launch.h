@@ -40,8 +40,9 @@ struct Launch {
   unsigned* arrivals = nullptr;           // of a grid: blocks that came to its barrier
 };
 
-// What scores cannot be drawn from; the least by site, then by row, is the one that is reported.
-enum class Wrong : unsigned { kNotANumber = 1, kInfinite, kNothingLeft, kNotFinite };
+// Why scores cannot be drawn from, or that a forced value is none of a symbol's; the least by site,
+// then by row, is the one that is reported.
+enum class Wrong : unsigned { kNotANumber = 1, kInfinite, kNothingLeft, kNotFinite, kForced };
 
 inline constexpr unsigned long long kNoFailure = ~0ull;
 

@@ -121,8 +121,7 @@ class Mixture : Head<Block> {
     int32_t levels[kMostTargets] = {};
     const bool good = usable(cell);
     if (this->forced(cell, 0) >= 0) {
-      for (int32_t c = 0; c < step_.num_targets; ++c)
-        levels[c] = static_cast<int32_t>(this->forced(cell, c));
+      for (int32_t c = 0; c < step_.num_targets; ++c) levels[c] = this->forced(cell, c);
     } else if (good) {
       const int32_t k = component(cell);
       for (int32_t c = 0; c < step_.num_targets; ++c) levels[c] = level(cell, c, k, levels);

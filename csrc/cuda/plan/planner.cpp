@@ -1,7 +1,6 @@
 #include "cuda/plan/planner.h"
 
 #include <algorithm>
-#include <bit>
 
 #include "cuda/plan/barriers.h"
 #include "cuda/plan/dealing.h"
@@ -11,8 +10,6 @@
 namespace genfast::cuda {
 namespace {
 
-using program::Instruction;
-using program::Op;
 using program::Program;
 
 // More rows of the batch at once would gain nothing: tiles are full long before.
