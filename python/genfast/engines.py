@@ -139,7 +139,7 @@ class CudaEngine(Engine):
         try:
             return _with_memory(lambda: self._executor(program))
         except ValueError as reason:
-            raise RefusedError(f"the program does not fit: {reason}") from reason
+            raise RefusedError(str(reason)) from reason
 
     def _executor(self, program: Any) -> Any:
         return core.CudaExecutor(program, self.precision, self.number)
