@@ -241,16 +241,15 @@ class GpuBlock {
     return *reinterpret_cast<uint32_t*>(&pair);
   }
 
-  // One arrival a block, counted up for ever; all blocks of the grid run at the same time.
+  // One arrival a block, counted from the begin of the launch. All blocks of the grid run at the
+  // same time. Counter and goal may wrap around: they are never 2^31 apart.
   __device__ void meet_grid() {
     __syncthreads();
+    goal_ += static_cast<unsigned>(blocks());
     if (threadIdx.x == 0) {
-      const auto count = static_cast<unsigned>(blocks());
       __threadfence();
-      const unsigned before = atomicAdd(launch_.arrivals, 1u);
-      const unsigned goal = before / count * count + count;
-      // Wraps around with the counter, as long as fewer than 2^31 arrivals are outstanding.
-      while (static_cast<int>(*static_cast<volatile unsigned*>(launch_.arrivals) - goal) < 0) {
+      atomicAdd(launch_.arrivals, 1u);
+      while (static_cast<int>(*static_cast<volatile unsigned*>(launch_.arrivals) - goal_) < 0) {
       }
       __threadfence();
     }
@@ -258,6 +257,7 @@ class GpuBlock {
   }
 
   const Launch& launch_;
+  unsigned goal_ = 0;
 };
 
 }  // namespace genfast::cuda

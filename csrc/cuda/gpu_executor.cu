@@ -42,6 +42,12 @@ std::unique_ptr<GpuStorage> uploaded(int device, const std::vector<T>& values) {
   return storage;
 }
 
+// What every launch begins anew: kNoFailure, and nobody at the grid's barrier.
+struct Report {
+  unsigned long long failure;
+  unsigned arrivals;
+};
+
 size_t chip_bytes(const Plan& plan) {
   return static_cast<size_t>(4 * plan.header.chip_words + plan.header.resident_bytes);
 }
@@ -121,7 +127,7 @@ class GpuMachine : public Machine {
     const auto shared = static_cast<size_t>(plan_.header.machine_words);
     block_memory_ = std::make_unique<GpuStorage>(device, 4 * blocks * block + 16);
     machine_memory_ = std::make_unique<GpuStorage>(device, 4 * machines * shared + 16);
-    report_ = uploaded(device, std::vector<unsigned long long>{kNoFailure, 0});
+    report_ = std::make_unique<GpuStorage>(device, sizeof(Report));
   }
 
   const Plan& plan() const override { return plan_; }
@@ -134,7 +140,7 @@ class GpuMachine : public Machine {
   unsigned long long run(const Launch& given, uintptr_t stream_number) override {
     const DeviceGuard guard(device_);
     const auto stream = reinterpret_cast<cudaStream_t>(stream_number);
-    auto* report = static_cast<unsigned long long*>(report_->data());
+    auto* report = static_cast<Report*>(report_->data());
     Launch launch = given;
     launch.plan = plan_.header;
     launch.steps = static_cast<const StepPlan*>(steps_->data());
@@ -143,15 +149,17 @@ class GpuMachine : public Machine {
     launch.images = images_;
     launch.own = static_cast<uint32_t*>(block_memory_->data());
     launch.common = static_cast<uint32_t*>(machine_memory_->data());
-    launch.failure = report;
-    launch.arrivals = reinterpret_cast<unsigned*>(report + 1);
-    check(cudaMemsetAsync(report, 0xFF, sizeof *report, stream));
+    launch.failure = &report->failure;
+    launch.arrivals = &report->arrivals;
+    check(cudaMemsetAsync(&report->failure, 0xFF, sizeof report->failure, stream));
+    check(cudaMemsetAsync(&report->arrivals, 0, sizeof report->arrivals, stream));
     configuration_->launch(launch, stream);
     cudaStreamCaptureStatus capture = cudaStreamCaptureStatusNone;
     check(cudaStreamIsCapturing(stream, &capture));
     if (capture != cudaStreamCaptureStatusNone) return kNoFailure;
     unsigned long long failure = kNoFailure;
-    check(cudaMemcpyAsync(&failure, report, sizeof failure, cudaMemcpyDeviceToHost, stream));
+    check(cudaMemcpyAsync(
+        &failure, &report->failure, sizeof failure, cudaMemcpyDeviceToHost, stream));
     check(cudaStreamSynchronize(stream));
     return failure;
   }

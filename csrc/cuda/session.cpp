@@ -155,8 +155,13 @@ void Session::bind_inputs(const std::map<int, core::Tensor>& inputs) {
     input_of(buffer, program::Phase::kRow, "inputs");
     const program::Buffer& target = executor_->program().buffers()[static_cast<size_t>(buffer)];
     const std::string name = "inputs: " + target.name;
-    given_[static_cast<size_t>(plan().buffers[static_cast<size_t>(buffer)].given)] =
+    const float* from =
         elements<const float>(values, name.c_str(), {batch_, launch_.columns, target.width});
+    // Whole vectors of them are read where rows have whole ones.
+    require(
+        target.width % 4 != 0 || reinterpret_cast<uintptr_t>(from) % 16 == 0, name,
+        " must begin at a multiple of 16 bytes");
+    given_[static_cast<size_t>(plan().buffers[static_cast<size_t>(buffer)].given)] = from;
   }
 }
 

@@ -158,6 +158,19 @@ def test_bound_anew_inputs_are_forgotten(core: ModuleType, machine: Any) -> None
         session.advance(0, 12)
 
 
+def test_inputs_of_whole_vectors_are_aligned(core: ModuleType, machine: Any) -> None:
+    """A GPU that reads four floats from anywhere else is lost to the process."""
+    net = Image(core, (3, 4), 5, features=4, vertical=1)
+    session = core.CudaSession(core.SimulatedExecutor(net.program(), **machine), 2)
+    features = features_of(net, 2)
+    room = np.zeros(features.size + 4, np.float32)
+    begin = 1 if room.ctypes.data % 16 == 0 else 0
+    moved = room[begin : begin + features.size].reshape(features.shape)
+    values = np.zeros((2, 12, 1), np.int64)
+    with pytest.raises(ValueError, match="features must begin at a multiple of 16 bytes"):
+        session.bind(uniforms_of(2, 12, 1), values, inputs={net.input: moved})
+
+
 def mixture(core: ModuleType, channels: int, components: int, levels: int) -> Any:
     """A program whose scores are tables of the pixels above and to the left."""
     rng = np.random.default_rng(channels)
