@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn.utils import prune
 
 import genfast.compiled
-from genfast.compiled import compiled, weights_hash
+from genfast.compiled import compiled, device_digest, weights_hash
 from genfast.heads import Categorical
 from genfast.models import SequenceModel
 from genfast.testing import replay
@@ -289,6 +289,43 @@ def test_hash_sees_names_shapes_dtypes_and_every_byte() -> None:
         flipped = x.clone()
         flipped.view(-1).view(torch.uint8)[byte] ^= 1
         assert of(("a", flipped)) != seen[0]
+
+
+def digest(*tensors: Tensor) -> int:
+    return int(device_digest(tensors))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.bool])
+def test_digest_sees_every_byte_and_its_place(dtype: torch.dtype) -> None:
+    x = torch.randn(53).to(dtype)
+    seen = {digest(x), digest(x[:-4]), digest(x, torch.zeros(4))}
+    bytes_of_x = x.view(torch.uint8)
+    for byte in range(x.nbytes):
+        bytes_of_x[byte] ^= 1
+        seen.add(digest(x))
+        bytes_of_x[byte] ^= 1
+    assert len(seen) == 3 + x.nbytes
+    words = torch.randn(40)
+    swapped = {digest(words)}
+    for other in range(1, 40):
+        order = torch.arange(40)
+        order[0], order[other] = other, 0
+        swapped.add(digest(words[order]))
+    assert len(swapped) == 40
+
+
+def test_digest_does_not_depend_on_pieces_or_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    x = torch.randn(57).bfloat16()
+    whole = digest(x[1:], x[:1])
+    assert digest(x[1:].clone(), x[:1].clone()) == whole
+    monkeypatch.setattr(genfast.compiled, "_PIECE", 7)
+    assert digest(x[1:], x[:1]) == whole
+
+
+@pytest.mark.cuda
+def test_digest_of_a_gpu_is_that_of_the_cpu() -> None:
+    x, y = torch.randn(1001, 33), torch.randn(7).bfloat16()
+    assert digest(x.cuda(), y.cuda()) == digest(x, y)
 
 
 def test_compiled_programs_die_with_their_models() -> None:
