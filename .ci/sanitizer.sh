@@ -13,11 +13,11 @@ library() { g++ -print-file-name="$1"; }
 case $preset in
   asan)
     preload="$(library libasan.so) $(library libubsan.so) $(library libstdc++.so)"
-    select=()
+    options=(-p xdist --numprocesses 2)
     ;;
   tsan)
     preload="$(library libtsan.so) $(library libstdc++.so)"
-    select=(-k threads)
+    options=(-k threads)
     ;;
 esac
 
@@ -26,4 +26,4 @@ export ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=halt_on_error=1:print_stacktrac
 export TSAN_OPTIONS=halt_on_error=1 OPENBLAS_NUM_THREADS=1 PYTEST_DISABLE_PLUGIN_AUTOLOAD=1
 # --confcutdir keeps the tests' main conftest away, and with it torch.
 GENFAST_CORE="$folder" LD_PRELOAD=$preload python -m pytest -q -p no:cacheprovider \
-  --confcutdir=tests/core tests/core "${select[@]}"
+  --confcutdir=tests/core tests/core "${options[@]}"

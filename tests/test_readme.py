@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -57,19 +58,30 @@ def shell(line: str, folder: Path) -> subprocess.CompletedProcess[str]:
 
 @pytest.fixture(scope="module")
 def walk(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """What each command of the walk printed, all run in order in one folder; "folder" is that."""
+    """What each command of the walk printed, run in one folder; "folder" is that.
+
+    Those of a block run in order, two blocks beside each other.
+    """
     folder = tmp_path_factory.mktemp("walk")
     (folder / "bin").mkdir()
     command = folder / "bin" / "genfast"
     command.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m genfast "$@"\n')
     command.chmod(0o755)
     shutil.copy(ROOT / "README.md", folder)
+
+    def run_block(lines: str) -> dict[str, str]:
+        said = {}
+        for line in lines.splitlines():
+            done = shell(line, folder)
+            assert done.returncode == 0, f"{line}\n{done.stderr}"
+            assert "Traceback" not in done.stderr
+            said[line] = done.stdout
+        return said
+
     said = {"folder": str(folder)}
-    for line in "".join(blocks("sh")[1:]).splitlines():
-        done = shell(line, folder)
-        assert done.returncode == 0, f"{line}\n{done.stderr}"
-        assert "Traceback" not in done.stderr
-        said[line] = done.stdout
+    with ThreadPoolExecutor(2) as pool:
+        for printed in pool.map(run_block, blocks("sh")[1:]):
+            said |= printed
     return said
 
 
