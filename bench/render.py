@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -266,6 +266,10 @@ LAYOUTS = {
         "images of 28x28",
     ),
 }
+
+# The same rows on a processor with AVX-512.
+LAYOUTS["pixelcnn_avx512"] = replace(LAYOUTS["pixelcnn"], file="pixelcnn_avx512")
+LAYOUTS["pixelcnn_avx512_sides"] = replace(LAYOUTS["pixelcnn_sides"], file="pixelcnn_avx512")
 
 
 def table(name: str, results: dict[str, Any]) -> str:
