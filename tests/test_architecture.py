@@ -40,7 +40,7 @@ LAYERS = [
         "nn", "heads", "sampling", "session", "reference", "compiled", "engines", "arguments",
         "data", "files", "runtime", "conditions", "likelihood", "pixels", "rasters", "watching",
     },
-    {"ops", "program", "random"},
+    {"ops", "program", "random", "hashing"},
     {"_extension", "threefry"},
 ]  # fmt: skip
 RANK = {name: rank for rank, layer in enumerate(reversed(LAYERS)) for name in layer}

@@ -14,7 +14,9 @@ from torch import Tensor, nn
 from torch.nn.utils import prune
 
 import genfast.compiled
-from genfast.compiled import compiled, device_digest, weights_hash
+import genfast.hashing
+from genfast.compiled import compiled
+from genfast.hashing import device_digest, weights_hash
 from genfast.heads import Categorical
 from genfast.models import SequenceModel
 from genfast.testing import replay
@@ -318,7 +320,7 @@ def test_digest_does_not_depend_on_pieces_or_memory(monkeypatch: pytest.MonkeyPa
     x = torch.randn(57).bfloat16()
     whole = digest(x[1:], x[:1])
     assert digest(x[1:].clone(), x[:1].clone()) == whole
-    monkeypatch.setattr(genfast.compiled, "_PIECE", 7)
+    monkeypatch.setattr(genfast.hashing, "_PIECE", 7)
     assert digest(x[1:], x[:1]) == whole
 
 
