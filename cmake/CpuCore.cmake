@@ -8,6 +8,7 @@ add_library(
   csrc/cpu/executor.cpp
   csrc/cpu/frame.cpp
   csrc/cpu/homes.cpp
+  csrc/cpu/kept.cpp
   csrc/cpu/lags.cpp
   csrc/cpu/measure.cpp
   csrc/cpu/packing.cpp

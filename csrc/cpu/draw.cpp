@@ -16,7 +16,7 @@ bool Session::draw(Frame& frame, size_t index, Column column, int64_t y, int64_t
   const int64_t value = column.index * program.values() + draw.first_value;
   DrawArgs args{};
   args.scores = floats(frame, scores, y, x);
-  args.scores_stride = layouts_[static_cast<size_t>(scores.buffer)].stride;
+  args.scores_stride = kept_->layout(static_cast<size_t>(scores.buffer)).stride;
   args.classes =
       static_cast<int32_t>(program.buffers()[static_cast<size_t>(draw.targets[0])].vocabulary);
   args.mixtures = static_cast<int32_t>(draw.choices);

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "core/reserve.h"
 #include "cpu/homes.h"
 #include "cpu/lags.h"
 #include "cpu/packing.h"
@@ -61,6 +62,8 @@ class Executor {
   const Lags& lags() const { return lags_; }
   int64_t matrix_bytes() const { return matrix_bytes_; }
   size_t packed_bytes() const;
+  // For the memory of sessions.
+  core::Reserve& reserve() const { return reserve_; }
 
  private:
   std::shared_ptr<const program::Program> program_;
@@ -72,6 +75,7 @@ class Executor {
   std::vector<size_t> homes_;
   Lags lags_;
   int64_t matrix_bytes_ = 0;
+  mutable core::Reserve reserve_;
 };
 
 }  // namespace genfast::cpu

@@ -163,7 +163,7 @@ void Session::prepare_frames(int threads) {
   if (wanted == plan_ && !frames_.empty()) return;
   if (is_raster()) {
     const int rows = wanted.wavefront ? wanted.threads * wanted.flight : wanted.flight;
-    lay_out(std::max(flight_, rows), wanted.wavefront ? 1 : wanted.threads);
+    lay_out(std::max(kept_->flight(), rows), wanted.wavefront ? 1 : wanted.threads);
   }
   plan_ = wanted;
   frames_.clear();

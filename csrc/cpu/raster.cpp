@@ -201,7 +201,7 @@ void Session::give_inputs(
     int64_t columns) {
   for (const auto& [buffer, values] : inputs_) {
     const int64_t width = executor_->program().buffers()[static_cast<size_t>(buffer)].width;
-    const int64_t stride = layouts_[static_cast<size_t>(buffer)].stride;
+    const int64_t stride = kept_->layout(static_cast<size_t>(buffer)).stride;
     for (int64_t column = 0; column < columns; ++column) {
       float* to = floats(frame, {buffer, 0, 0}, y, x + column);
       for (int64_t row = frame.row_begin; row < frame.row_end; ++row)

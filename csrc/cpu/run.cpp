@@ -41,11 +41,11 @@ int64_t Session::advance(
     const int64_t sites = std::min(pace_, count - done);
     const auto begun = Clock::now();
     prepare_frames(begun < alone_until_ ? 1 : threads);
+    kept_->clear();
     copy_symbols();
     poll_.inside_sites = sites == 1;
     set_lanes();
     stop_at_.store(kNever, std::memory_order_relaxed);
-    pristine_ = false;
     core::ThreadPool::instance().run(
         static_cast<int>(frames_.size()), [&](int thread) { run(thread, first + done, sites); });
     throw_failure();
@@ -152,14 +152,14 @@ void Session::aim(
 template <typename Values>
 void Session::aim(Values* values, const program::Ref& ref, Aim at, const Frame& frame) {
   values->data[at.flight] = floats(frame, ref, at.y, at.x);
-  values->stride = layouts_[static_cast<size_t>(ref.buffer)].stride;
+  values->stride = kept_->layout(static_cast<size_t>(ref.buffer)).stride;
   values->places = places(ref.buffer);
 }
 
 template void Session::aim(Target*, const program::Ref&, Aim, const Frame&);
 
 Places Session::places(int buffer) const {
-  return layouts_[static_cast<size_t>(buffer)].raster_columns() ? kColumns : kOneSlot;
+  return kept_->layout(static_cast<size_t>(buffer)).raster_columns() ? kColumns : kOneSlot;
 }
 
 // One call of the kernel, or several where it takes long: a site left in its middle is computed

@@ -12,20 +12,10 @@ using core::require;
 using program::Kind;
 
 Session::Session(std::shared_ptr<const Executor> executor, int64_t batch)
-    : Session(std::move(executor), batch, 1, 1) {
-  for (size_t i = 0; i < layouts_.size(); ++i) allocate(i);
-}
-
-Session::Session(std::shared_ptr<const Executor> executor, int64_t batch, int flight, int parts)
-    : executor_(std::move(executor)),
-      batch_(batch),
-      flight_(flight),
-      parts_(parts),
-      layouts_(executor_->layouts(flight)) {
+    : executor_(std::move(executor)), batch_(batch) {
   require(
       batch > 0 && batch < (int64_t{1} << 31), "Session: batch must be in [1, 2**31), got ", batch);
-  floats_.resize(layouts_.size());
-  symbols_.resize(layouts_.size());
+  kept_ = std::make_unique<Kept>(executor_, batch, 1, 1);
   const size_t rows = static_cast<size_t>(batch);
   temperature_.assign(rows, 1.0f);
   top_k_.assign(rows, 0);
@@ -34,56 +24,32 @@ Session::Session(std::shared_ptr<const Executor> executor, int64_t batch, int fl
 
 Session::~Session() = default;
 
-void Session::allocate(size_t buffer) {
-  const Layout& layout = layouts_[buffer];
-  const size_t size = static_cast<size_t>(layout.slots * batch_ * layout.stride);
-  const bool symbols = executor_->program().buffers()[buffer].kind == Kind::kSym;
-  // A whole vector may be loaded behind the last row.
-  if (symbols)
-    symbols_[buffer] = core::Aligned<int32_t>(size);
-  else if (executor_->home(buffer) == buffer)
-    floats_[buffer] = core::Aligned<float>(size + 16);
-  fill_border(static_cast<int>(buffer), 0, batch_);
-}
-
 // Pointers that a row of the batch, counted from 0, is added to, as if there were one part.
 float* Session::floats(const Frame& frame, const program::Ref& ref, int64_t y, int64_t x) {
-  const size_t buffer = static_cast<size_t>(ref.buffer);
-  const Layout& layout = layouts_[buffer];
-  const int64_t first = offset(layout, layout.slot(y + ref.dy, x + ref.dx), frame.row_begin);
-  return floats_[executor_->home(buffer)].data() + first - frame.row_begin * layout.stride;
+  const auto buffer = static_cast<size_t>(ref.buffer);
+  const Layout& layout = kept_->layout(buffer);
+  const int64_t slot = layout.slot(y + ref.dy, x + ref.dx);
+  return kept_->floats(buffer, slot, frame.row_begin) - frame.row_begin * layout.stride;
 }
 
 int32_t* Session::symbols(const Frame& frame, const program::Ref& ref, int64_t y, int64_t x) {
-  const size_t buffer = static_cast<size_t>(ref.buffer);
-  const bool own = barrier_ != nullptr && frame.thread > 0;
-  core::Aligned<int32_t>& all =
-      own ? own_symbols_[static_cast<size_t>(frame.thread) - 1][buffer] : symbols_[buffer];
-  const Layout& layout = layouts_[buffer];
-  const int64_t first = offset(layout, layout.slot(y + ref.dy, x + ref.dx), frame.row_begin);
-  return all.data() + first - frame.row_begin;
-}
-
-// Where a row of the batch lies in a slot: parts one behind the other, in each all slots.
-int64_t Session::offset(const Layout& layout, int64_t slot, int64_t row) const {
-  int64_t begin = 0;
-  int64_t end = batch_;
-  for (int64_t part = 0; part < parts_; ++part) {
-    begin = batch_ * part / parts_;
-    end = batch_ * (part + 1) / parts_;
-    if (row < end) break;
-  }
-  return (layout.slots * begin + slot * (end - begin) + row - begin) * layout.stride;
+  const auto buffer = static_cast<size_t>(ref.buffer);
+  const int64_t slot = kept_->layout(buffer).slot(y + ref.dy, x + ref.dx);
+  if (barrier_ != nullptr && frame.thread > 0)
+    return own_symbols_[static_cast<size_t>(frame.thread) - 1][buffer].data() + slot * batch_;
+  return kept_->symbols(buffer, slot, frame.row_begin) - frame.row_begin;
 }
 
 void Session::copy_symbols() {
   if (barrier_ == nullptr) return;
   own_symbols_.resize(frames_.size() - 1);
   for (std::vector<core::Aligned<int32_t>>& own : own_symbols_) {
-    own.resize(symbols_.size());
-    for (size_t i = 0; i < symbols_.size(); ++i) {
-      if (own[i].size() != symbols_[i].size()) own[i] = core::Aligned<int32_t>(symbols_[i].size());
-      std::copy_n(symbols_[i].data(), symbols_[i].size(), own[i].data());
+    own.resize(executor_->program().buffers().size());
+    for (size_t i = 0; i < own.size(); ++i) {
+      if (executor_->program().buffers()[i].kind != Kind::kSym) continue;
+      const auto size = static_cast<size_t>(kept_->layout(i).slots * batch_);
+      if (own[i].size() != size) own[i] = core::Aligned<int32_t>(size);
+      std::copy_n(kept_->symbols(i, 0, 0), size, own[i].data());
     }
   }
 }
@@ -109,11 +75,10 @@ void Session::input(int buffer, const core::Tensor& values) {
   require(op == program::Op::kInput, "input: ", target.name, " is not an input");
   if (target.kind == Kind::kF32) {
     const float* from = elements<const float>(values, target.name.c_str(), {batch_, target.width});
-    const int64_t stride = layouts_[static_cast<size_t>(buffer)].stride;
     for (int64_t row = 0; row < batch_; ++row)
       std::copy_n(
           from + row * target.width, target.width,
-          floats_[static_cast<size_t>(buffer)].data() + row * stride);
+          kept_->floats(static_cast<size_t>(buffer), 0, row));
   } else {
     const int64_t* from = elements<const int64_t>(values, target.name.c_str(), {batch_});
     for (int64_t row = 0; row < batch_; ++row)
@@ -121,8 +86,7 @@ void Session::input(int buffer, const core::Tensor& values) {
           from[row] >= 0 && from[row] <= target.vocabulary, target.name, " must be in [0, ",
           target.vocabulary, "], got ", from[row], " in row ", row);
     for (int64_t row = 0; row < batch_; ++row)
-      symbols_[static_cast<size_t>(buffer)][static_cast<size_t>(row)] =
-          static_cast<int32_t>(from[row]);
+      *kept_->symbols(static_cast<size_t>(buffer), 0, row) = static_cast<int32_t>(from[row]);
   }
   started_ = false;
 }

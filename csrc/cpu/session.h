@@ -12,7 +12,7 @@
 #include "core/busy.h"
 #include "core/tensor.h"
 #include "core/thread_pool.h"
-#include "cpu/executor.h"
+#include "cpu/kept.h"
 
 namespace genfast::cpu {
 
@@ -124,7 +124,6 @@ class Session {
     int64_t index;
   };
 
-  Session(std::shared_ptr<const Executor> executor, int64_t batch, int flight, int parts);
   bool is_raster() const { return executor_->program().order() == program::Order::kRaster; }
   bool by_units(int threads) const;
   Plan plan(int threads) const;
@@ -173,34 +172,21 @@ class Session {
   bool poll();
   void throw_failure();
   uint64_t shape_hash() const;
-  void clamp_symbols();
   void lay_out(int flight, int parts);
-  void allocate(size_t buffer);
-  void copy_kept_to(Session* other, size_t buffer) const;
-  void copy_row_to(Session* other, size_t buffer, int64_t y, int64_t row) const;
-  int64_t offset(const Layout& layout, int64_t slot, int64_t row) const;
-  size_t kept_bytes() const;
-  void fill_border(int buffer, int64_t row_begin, int64_t row_end);
+  int64_t row_of_image() const;
   float* floats(const Frame& frame, const program::Ref& ref, int64_t y, int64_t x);
   int32_t* symbols(const Frame& frame, const program::Ref& ref, int64_t y, int64_t x);
   std::vector<int64_t> checked_rows(const core::Tensor& rows) const;
 
   std::shared_ptr<const Executor> executor_;
   int64_t batch_;
-  int flight_;  // rows of an image for which buffers have room
-  // Rows of the batch lie in as many parts as there are threads to share them, one behind the
-  // other, so that no thread's lines stand between another's (it would fetch them ahead of use).
-  int parts_;
-  bool pristine_ = true;  // nothing has run: buffers hold borders
-  std::vector<Layout> layouts_;
+  std::unique_ptr<Kept> kept_;
   int64_t position_ = 0;
   bool started_ = false;  // the start phase has run on the present inputs
   bool failed_ = false;
-  int64_t pace_ = 1;                             // sites that take some milliseconds
-  std::vector<core::Aligned<float>> floats_;     // one a buffer, empty: see Executor::home
-  std::vector<core::Aligned<int32_t>> symbols_;  // one a buffer
-  // Threads that split panels draw into symbols of their own: [thread - 1][buffer], copies of
-  // symbols_ when a run begins.
+  int64_t pace_ = 1;  // sites that take some milliseconds
+  // Threads that split panels draw into symbols of their own: [thread - 1][buffer], copies of those
+  // kept when a run begins.
   std::vector<std::vector<core::Aligned<int32_t>>> own_symbols_;
   std::vector<float> temperature_;
   std::vector<int64_t> top_k_;

@@ -64,7 +64,7 @@ Session::Plan Session::plan(int threads) const {
 // The whole of `count` sites at once: threads ask for signals on their way.
 int64_t Session::advance_wavefront(int64_t first, int64_t count, int threads) {
   prepare_frames(threads);
-  pristine_ = false;
+  kept_->clear();
   poll_.inside_sites = false;
   set_lanes();
   core::ThreadPool& pool = core::ThreadPool::instance();
