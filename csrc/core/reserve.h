@@ -58,7 +58,8 @@ class Reserve {
     if (block.size() > kMostBytes) return;
     const std::lock_guard<std::mutex> lock(mutex_);
     const auto smaller = [](const Block& a, const Block& b) { return a.size() < b.size(); };
-    blocks_.insert(std::upper_bound(blocks_.begin(), blocks_.end(), block, smaller), std::move(block));
+    blocks_.insert(
+        std::upper_bound(blocks_.begin(), blocks_.end(), block, smaller), std::move(block));
     if (blocks_.size() > kMostBlocks) blocks_.erase(blocks_.begin());
   }
 

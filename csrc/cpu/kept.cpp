@@ -10,7 +10,7 @@
 namespace genfast::cpu {
 namespace {
 
-constexpr size_t kLine = 16;    // words
+constexpr size_t kLine = 16;     // words
 constexpr size_t kApart = 2048;  // words between two parts: what no core fetches ahead
 
 size_t whole_lines(size_t words) { return (words + kLine - 1) / kLine * kLine; }
@@ -88,8 +88,7 @@ void Kept::fill(size_t buffer, size_t begin, size_t count) {
     return;
   }
   const int64_t outside = executor_->program().buffers()[buffer].vocabulary;
-  std::fill_n(
-      static_cast<int32_t*>(block_.data()) + begin, count, static_cast<int32_t>(outside));
+  std::fill_n(static_cast<int32_t*>(block_.data()) + begin, count, static_cast<int32_t>(outside));
 }
 
 void Kept::clear() {
@@ -131,8 +130,7 @@ void Kept::copy(const Kept& from, int64_t y) {
     for (int64_t row = 0; row < batch_; ++row)
       for (int64_t at = y - now.up; at <= y; ++at)
         for (int64_t slot = 0; slot < slots; ++slot)
-          copy_row(
-              i, old.row(at) * old.row_slots + slot, now.row(at) * now.row_slots + slot, row);
+          copy_row(i, old.row(at) * old.row_slots + slot, now.row(at) * now.row_slots + slot, row);
   }
 }
 

@@ -152,7 +152,9 @@ bool Session::site_code(Frame& frame) {
       frame.positions.push_back({lane->flight, static_cast<int32_t>(lane->x)});
     const SumArgs* begin = frame.site_code.sums.data() + segment.begin;
     if (!sums(frame, begin, segment.end - segment.begin)) return false;
-    if (segment.draw >= 0) draw_lanes(frame, static_cast<size_t>(segment.draw));
+    if (segment.draw < 0) continue;
+    draw_lanes(frame, static_cast<size_t>(segment.draw));
+    if (barrier_ != nullptr && !meet(frame)) return false;
   }
   const int64_t columns = executor_->program().columns();
   for (Lane* lane : frame.site_lanes) {
@@ -178,28 +180,28 @@ void Session::draw_lanes(Frame& frame, size_t index) {
 }
 
 // At the positions of the frame. False: told to stop, between two sums of a site that takes long.
-bool Session::sums(const Frame& frame, const SumArgs* all, int64_t count) {
+bool Session::sums(Frame& frame, const SumArgs* all, int64_t count) {
   const Positions at{frame.positions.data(), static_cast<int32_t>(frame.positions.size())};
-  if (!poll_.inside_sites) {
+  if (!poll_.inside_sites && barrier_ == nullptr) {
     executor_->kernels().sums(all, static_cast<int32_t>(count), at);
     return true;
   }
   for (int64_t i = 0; i < count; ++i) {
     compute(frame, all[i], at);
-    if (frame.thread == 0 && poll()) stop_at_.store(frame.step, std::memory_order_release);
-    if (stopped(frame)) return false;
+    if (barrier_ == nullptr && frame.thread == 0 && poll())
+      stop_at_.store(frame.step, std::memory_order_release);
+    if (!meet(frame)) return false;
   }
   return true;
 }
 
 // Copies inputs of columns x .. x + columns of row y, which stand at `index` of the bound arrays.
-void Session::give_inputs(
-    const Frame& frame,
-    int64_t index,
-    int64_t y,
-    int64_t x,
-    int64_t columns) {
+// Threads that split panels read the same: one of them writes, while no other is before it.
+void Session::give_inputs(Frame& frame, int64_t index, int64_t y, int64_t x, int64_t columns) {
+  if (inputs_.empty()) return;
+  if (barrier_ != nullptr) barrier_->wait(frame.thread);
   for (const auto& [buffer, values] : inputs_) {
+    if (barrier_ != nullptr && frame.thread > 0) break;
     const int64_t width = executor_->program().buffers()[static_cast<size_t>(buffer)].width;
     const int64_t stride = kept_->layout(static_cast<size_t>(buffer)).stride;
     for (int64_t column = 0; column < columns; ++column) {
@@ -209,18 +211,7 @@ void Session::give_inputs(
             values + (row * bound_.columns + index + column) * width, width, to + row * stride);
     }
   }
-}
-
-// Of a sequence. Threads that split panels read the same inputs: one of them writes, while no other
-// is at the site before.
-void Session::give_column(Frame& frame, Column column) {
-  if (inputs_.empty()) return;
-  if (barrier_ == nullptr) {
-    give_inputs(frame, column.index, 0, column.position, 1);
-    return;
-  }
-  barrier_->wait(frame.thread);
-  if (frame.thread == 0) give_inputs(frame, column.index, 0, column.position, 1);
+  if (barrier_ == nullptr) return;
   barrier_->wait(frame.thread);
   frame.step += 2;
 }

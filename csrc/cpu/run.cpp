@@ -62,8 +62,10 @@ int64_t Session::advance(
   return done;
 }
 
-// Asks for signals, every 10 ms, in the calling thread.
+// Asks for signals, every 10 ms, in the calling thread; not once more where one came, which others
+// may take long to hear of.
 bool Session::poll() {
+  if (poll_.interrupted) return true;
   const auto now = Clock::now();
   if (now - poll_.last < kPollEvery) return false;
   poll_.last = now;
@@ -82,7 +84,7 @@ void Session::run(int thread, int64_t first, int64_t count) {
   }
   for (int64_t i = 0; i < count; ++i) {
     const Column column{first + i, position_ + i};
-    give_column(frame, column);
+    give_inputs(frame, column.index, 0, column.position, 1);
     if (!phase(frame, column, Phase::kRow)) return;
     if (!phase(frame, column, Phase::kSite)) return;
   }
@@ -101,14 +103,19 @@ bool Session::phase(Frame& frame, Column column, Phase phase) {
       sum(frame, i, column.position, reverse);
     else if (!draw(frame, i, column, 0, column.position))
       return false;
-    if (barrier_ != nullptr) {
-      if (!frame.meets[i]) continue;
-      barrier_->wait(frame.thread);
-      ++frame.step;
-    }
-    if (stopped(frame)) return false;
+    if (barrier_ != nullptr && !frame.meets[i]) continue;
+    if (!meet(frame)) return false;
   }
   return true;
+}
+
+// Behind an instruction. False: told to stop.
+bool Session::meet(Frame& frame) {
+  if (barrier_ != nullptr) {
+    barrier_->wait(frame.thread);
+    ++frame.step;
+  }
+  return !stopped(frame);
 }
 
 // Threads that meet at barriers all leave behind the same one, the one that the stop names; others

@@ -103,7 +103,8 @@ class Session {
   // How the work is dealt.
   struct Plan {
     int threads = 1;
-    bool wavefront = false;    // threads share the rows of an image, and not those of the batch
+    bool wavefront = false;    // threads share the rows of an image, and not those of the batch,
+    bool units = false;        // or the panels of every sum
     int flight = 1;            // rows of an image that a thread draws at once
     int64_t columns = 1;       // that row code waits for, to run them at once,
     int64_t most_columns = 1;  // and that it runs at once
@@ -146,8 +147,7 @@ class Session {
   void aim(Values* values, const program::Ref& ref, Aim at, const Frame& frame);
   void aim(Frame& frame, Code* code, Aim at);
   Places places(int buffer) const;
-  void give_inputs(const Frame& frame, int64_t index, int64_t y, int64_t x, int64_t columns);
-  void give_column(Frame& frame, Column column);
+  void give_inputs(Frame& frame, int64_t index, int64_t y, int64_t x, int64_t columns);
   void set_lanes();
   void run_rows(Frame& frame, const Stretch& run);
   void begin_row(Frame& frame, Lane& lane, int64_t y, const Stretch& run);
@@ -156,7 +156,7 @@ class Session {
   bool row_code(Frame& frame);
   bool site_code(Frame& frame);
   void draw_lanes(Frame& frame, size_t index);
-  bool sums(const Frame& frame, const SumArgs* all, int64_t count);
+  bool sums(Frame& frame, const SumArgs* all, int64_t count);
   int64_t advance_wavefront(int64_t first, int64_t count, int threads);
   int64_t rows_at_once() const;
   Lane& lane_of(Frame& frame, int64_t y);
@@ -168,6 +168,7 @@ class Session {
   bool draw(Frame& frame, size_t index, Column column, int64_t y, int64_t x);
   void copy_scores(const program::Instruction& draw, const DrawArgs& args, int64_t column);
   void compute(const Frame& frame, const SumArgs& whole, Positions at);
+  bool meet(Frame& frame);
   bool stopped(const Frame& frame) const;
   bool poll();
   void throw_failure();

@@ -40,7 +40,8 @@ constexpr int64_t kRowCodeWait = 8;
 
 Session::Plan Session::plan(int threads) const {
   const auto of_batch = static_cast<int>(std::clamp<int64_t>(batch_, 1, threads));
-  if (!is_raster()) return {by_units(threads) ? threads : of_batch, false, 1};
+  const bool units = by_units(threads);
+  if (!is_raster()) return {units ? threads : of_batch, false, units, 1};
   const program::Program& program = executor_->program();
   // Rows of the image that can be under way together: each is lag + 1 columns behind the one above.
   const int64_t useful = std::max<int64_t>(
@@ -48,11 +49,13 @@ Session::Plan Session::plan(int threads) const {
   const bool uneven = batch_ % threads != 0 && batch_ < kRowsAtOnce * threads;
   const auto sharing = static_cast<int>(std::min<int64_t>(threads, useful));
   const bool wavefront = uneven && sharing > 1 && sharing >= of_batch;
-  const int workers = wavefront ? sharing : of_batch;
-  const int64_t rows = wavefront ? batch_ : (batch_ + workers - 1) / workers;
+  const int workers = wavefront ? sharing : units ? threads : of_batch;
+  const int64_t rows = wavefront || units ? batch_ : (batch_ + workers - 1) / workers;
   const int64_t room = std::min(useful, kFlightBytes / (batch_ * executor_->row_bytes()));
   const int64_t most = std::clamp<int64_t>(wavefront ? room / sharing : room, 1, kMaxFlight);
-  Plan plan{workers, wavefront, static_cast<int>(std::clamp<int64_t>(kRowsAtOnce / rows, 1, most))};
+  Plan plan{
+      workers, wavefront, units && !wavefront,
+      static_cast<int>(std::clamp<int64_t>(kRowsAtOnce / rows, 1, most))};
   plan.most_columns = std::max<int64_t>(1, kRowCodeRows / rows);
   const int64_t at_once = plan.flight * (wavefront ? workers : 1);
   plan.columns = std::clamp<int64_t>(
