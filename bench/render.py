@@ -267,9 +267,10 @@ LAYOUTS = {
     ),
 }
 
-# The same rows on a processor with AVX-512.
-LAYOUTS["pixelcnn_avx512"] = replace(LAYOUTS["pixelcnn"], file="pixelcnn_avx512")
-LAYOUTS["pixelcnn_avx512_sides"] = replace(LAYOUTS["pixelcnn_sides"], file="pixelcnn_avx512")
+# The same rows on two other processors.
+for _file in ("pixelcnn_avx512", "pixelcnn_avx2"):
+    LAYOUTS[_file] = replace(LAYOUTS["pixelcnn"], file=_file)
+    LAYOUTS[f"{_file}_sides"] = replace(LAYOUTS["pixelcnn_sides"], file=_file)
 
 
 def table(name: str, results: dict[str, Any]) -> str:
