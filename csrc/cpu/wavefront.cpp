@@ -3,7 +3,8 @@
 // A batch that is large enough is dealt to the threads, and each draws as many rows of its images
 // at once as fill a tile. Of a smaller one the threads share the rows of the image: each has
 // several, the next thread those below. Each row says how many sites it has finished, in the order
-// of the image; a row whose turn has not come waits.
+// of the image; a row whose turn has not come waits. Where rows reach too far for that and weights
+// are large, the threads split the panels of every sum, as in a sequence (run.cpp).
 #include <algorithm>
 
 #include "cpu/frame.h"

@@ -150,6 +150,19 @@ def test_select(core: Any) -> None:
     assert np.array_equal(kept.advance().values[:, 17:], whole.values[rows, 17:])
 
 
+@pytest.mark.parametrize(("n", "threads"), [(1, 1), (1, 2), (5, 2)])
+def test_memory_of_another_draw_leaves_no_trace(core: Any, n: int, threads: int) -> None:
+    """What a session gives back, full of NaN and levels, is the next one's."""
+    net = Image(core, (5, 7), 5, vertical=2)
+    executor, whole = core.Executor(net.program()), Drawing(net, n).advance()
+    for _ in range(3):
+        done = Drawing(net, n)
+        done.session = core.Session(executor, n)
+        done.bind()
+        assert done.advance(threads).same(whole)
+        done.session._poison()
+
+
 def test_scratch_is_a_few_rows(core: Any) -> None:
     """Whatever the number of rows; and about in proportion to columns and batch."""
 
